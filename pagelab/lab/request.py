@@ -1,0 +1,166 @@
+"""Requests as a learner types them: `alloc 0 x16; free @1`.
+
+    alloc ORDER [unmovable|movable|reclaimable] [cpu N] [node N] [xN]
+    free @K        what request K received
+    free PFN       decimal or 0x...
+
+Requests are separated by `;` or a new line. Movable, cpu 0 and node 0 are left out when printed.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+from typing import NamedTuple
+
+from ..mm.machine import FREE, REF, alloc_request, free_received, free_request
+from ..mm.zone import MIGRATE_PCPTYPES, MIGRATETYPES, MOVABLE
+
+MAX_REPEAT = 1_000_000
+
+
+class RequestError(ValueError):
+    """A request that cannot be read or done.
+
+    Attributes:
+        problem: one sentence.
+        text: what was typed.
+        start, end: where in the text the word stands that the sentence is about.
+    """
+
+    def __init__(self, problem: str, text: str, start: int, end: int) -> None:
+        line = text.rfind("\n", 0, start) + 1
+        shown = text[line:].split("\n", 1)[0]
+        super().__init__(f"{problem}\n  {shown}\n  {' ' * (start - line)}{'^' * max(1, end - start)}")
+        self.problem, self.text, self.start, self.end = problem, text, start, end
+
+
+class Parsed(NamedTuple):
+    """One request and the place of the word that it stands or falls with."""
+
+    request: int
+    start: int
+    end: int
+
+
+class _Words:
+    """The words of one request, taken from the left."""
+
+    def __init__(self, text: str, start: int, end: int) -> None:
+        self.text = text
+        self.words = [(m[0], m.start(), m.end()) for m in re.compile(r"\S+").finditer(text, start, end)]
+        self.at = 0
+
+    def peek(self) -> str:
+        return self.words[self.at][0].lower() if self.at < len(self.words) else ""
+
+    def error(self, problem: str, at: int | None = None) -> RequestError:
+        at = self.at if at is None else at
+        end = self.words[-1][2]
+        _, start, end = self.words[at] if at < len(self.words) else ("", end, end + 1)
+        return RequestError(problem, self.text, start, end)
+
+    def number(self, what: str, prefix: str = "") -> int:
+        word = self.peek()
+        digits = word.removeprefix(prefix)
+        try:
+            value = int(digits, 16 if digits.startswith("0x") else 10) if digits[:1].isdigit() else -1
+        except ValueError:
+            value = -1
+        if value < 0:
+            raise self.error(f"{word!r} is not {what}" if word else f"here {what} is missing")
+        self.at += 1
+        return value
+
+    def build(self, make: Callable[..., int], *numbers: int) -> int:
+        try:
+            return make(*numbers)
+        except ValueError as problem:
+            raise self.error(str(problem), 1) from None
+
+
+def parse(text: str) -> list[Parsed]:
+    """Read requests.
+
+    Args:
+        text: requests separated by `;` or new lines; empty ones are passed over.
+
+    Returns:
+        A Parsed for each request; `x16` makes sixteen.
+
+    Raises:
+        RequestError: names the word that is not understood, and points at it.
+
+    >>> [hex(p.request) for p in parse("alloc 1 x2; free @0")]
+    ['0x11', '0x11', '0xc0000000']
+    """
+    found: list[Parsed] = []
+    for part in re.finditer(r"[^;\n]+", text):
+        words = _Words(text, part.start(), part.end())
+        if not words.words:
+            continue
+        verb = words.peek()
+        if verb not in _VERBS:
+            raise words.error(f"{verb!r} is no request: write {' or '.join(_VERBS)}")
+        words.at = 1
+        request, repeat = _VERBS[verb](words)
+        if words.at < len(words.words):
+            raise words.error(f"{words.peek()!r} does not belong here")
+        place = words.words[min(1, len(words.words) - 1)]
+        found.extend([Parsed(request, place[1], place[2])] * repeat)
+        if len(found) > MAX_REPEAT:
+            raise words.error(f"these are more than {MAX_REPEAT:,} requests: ask for fewer", 0)
+    return found
+
+
+def _alloc(words: _Words) -> tuple[int, int]:
+    order, mt, cpu, node, repeat = words.number("an order, 0..10"), MOVABLE, 0, 0, 1
+    while word := words.peek():
+        if word in MIGRATETYPES[:MIGRATE_PCPTYPES]:
+            mt = MIGRATETYPES.index(word)
+            words.at += 1
+        elif word in ("cpu", "node"):
+            words.at += 1
+            cpu, node = (words.number("a CPU"), node) if word == "cpu" else (cpu, words.number("a node"))
+        elif re.fullmatch(r"x\d+", word):
+            if not 1 <= int(word[1:]) <= MAX_REPEAT:
+                raise words.error(f"{word!r} must be from x1 to x{MAX_REPEAT}")
+            repeat = words.number("a repeat", "x")
+        else:
+            raise words.error(f"{word!r} does not belong here: after the order come a migratetype, cpu N, node N or xN")
+    return words.build(alloc_request, order, mt, cpu, node), repeat
+
+
+def _free(words: _Words) -> tuple[int, int]:
+    if words.peek().startswith("@"):
+        return words.build(free_received, words.number("@ and the number of a request", "@")), 1
+    return words.build(free_request, words.number("a pfn, or @ and the number of a request")), 1
+
+
+_VERBS: dict[str, Callable[[_Words], tuple[int, int]]] = {"alloc": _alloc, "free": _free}
+
+
+def to_text(requests: Iterable[int]) -> str:
+    """Write requests as text that `parse` reads back.
+
+    Args:
+        requests: packed requests.
+
+    Returns:
+        The shortest form; equal allocations in a row are written once with xN.
+
+    >>> to_text(p.request for p in parse("alloc 0; alloc 0 movable; free 0x10"))
+    'alloc 0 x2; free 16'
+    """
+    return "; ".join(_runs(requests))
+
+
+def _runs(requests: Iterable[int]) -> Iterator[str]:
+    for request, run in groupby(requests):
+        count = sum(1 for _ in run)
+        if request >= FREE:
+            yield from ["free " + ("@" if request & REF else "") + str(request & REF - 1)] * count
+            continue
+        order, mt, cpu, node = request & 15, request >> 4 & 15, request >> 8 & 255, request >> 16
+        words = [f"alloc {order}", "" if mt == MOVABLE else MIGRATETYPES[mt], f"cpu {cpu}" if cpu else ""]
+        words += [f"node {node}" if node else "", f"x{count}" if count > 1 else ""]
+        yield " ".join(filter(None, words))

@@ -1,0 +1,284 @@
+"""A zone: which pages are free, on which list, in which order.
+
+Zone is the only writer of free-block state. The rules of page_alloc.py read and change it through a handful of primitives: `first`, `link`,
+`unlink`, `page_is_buddy`, `take`, `give` and `relabel`. Whatever watches, replaces or mistrusts the allocator stands in for Zone there.
+
+One byte says what stands at a pfn. The low four bits are the order of the block whose head is here, the high four bits what it is:
+
+    0x00 + (mt << 4)   a free block on the free_list of migratetype mt
+    0x60               a block held by the allocator in the middle of a request: off its list, not yet given out or listed
+    0x80 + (mt << 4)   a block in use, allocated as migratetype mt
+    0xE0               no page here: a hole, or another zone's page
+    0xF0               reserved: never handed over to the page allocator
+    0xFF               not a head: the block that owns this page starts further down
+"""
+
+import zlib
+from array import array
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .units import MAX_ORDER_NR_PAGES, MAX_PAGE_ORDER, NR_PAGE_ORDERS, PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER
+
+UNMOVABLE, MOVABLE, RECLAIMABLE, HIGHATOMIC, CMA, ISOLATE = range(6)
+MIGRATETYPES = ("unmovable", "movable", "reclaimable", "highatomic", "cma", "isolate")
+MIGRATE_PCPTYPES = 3
+
+HELD, IN_USE, HOLE, RESERVED, NOT_HEAD = 0x60, 0x80, 0xE0, 0xF0, 0xFF
+_FREE_END = len(MIGRATETYPES) << 4
+
+Snapshot = tuple[bytes, bytes, bytes]
+
+
+class Block(NamedTuple):
+    """What a zone holds at a pfn: the block that owns the page.
+
+    kind is "free", "held", "in use", "reserved" or "hole"; mt is the migratetype, or -1 where there is none.
+    """
+
+    head: int
+    order: int
+    kind: str
+    mt: int
+
+    def __str__(self) -> str:
+        if self.kind == "hole":
+            return f"no page of this zone is at {self.head}"
+        if self.kind == "reserved":
+            return f"page {self.head} is reserved"
+        return f"a block of order {self.order} at {self.head} is {self.kind}"
+
+
+class Zone:
+    """A zone of one node, with its free lists and the state of every page.
+
+    Args:
+        nr_pages: pages spanned, 1 or more; the notebooks use 16 and up.
+        start_pfn: the first pfn; any value, so that zone DMA can start at 1.
+        name: as the kernel prints it.
+
+    Every page is reserved until `page_alloc.hand_over` gives it to the allocator.
+
+    Raises:
+        ValueError: no pages, or a negative start_pfn.
+
+    Source: struct zone and struct free_area, include/linux/mmzone.h, 6.12.
+    Unlike the kernel, a list is an insertion-ordered mapping and not two pointers in each struct page.
+    """
+
+    def __init__(self, nr_pages: int, start_pfn: int = 0, name: str = "Normal") -> None:
+        if nr_pages < 1 or start_pfn < 0:
+            raise ValueError(f"a zone of {nr_pages} pages from pfn {start_pfn} cannot be: give 1 page or more, from 0 up")
+        self.name, self.start_pfn, self.end_pfn = name, start_pfn, start_pfn + nr_pages
+        # The state covers whole blocks of the largest order, so that no buddy of a page lies outside it.
+        self.base = start_pfn & -MAX_ORDER_NR_PAGES
+        end = -(-self.end_pfn // MAX_ORDER_NR_PAGES) * MAX_ORDER_NR_PAGES
+        self.state = bytearray([HOLE]) * (start_pfn - self.base) + bytearray([RESERVED]) * nr_pages
+        self.state += bytearray([HOLE]) * (end - self.end_pfn)
+        self.free_list: list[list[OrderedDict[int, None]]] = [
+            [OrderedDict() for _ in MIGRATETYPES] for _ in range(NR_PAGE_ORDERS)
+        ]
+        # memmap_init_range() labels a pageblock only at its own first pfn, so a block cut by the zone's start stays unmovable.
+        first = -(-(start_pfn - self.base) // PAGEBLOCK_NR_PAGES)
+        last = -(-(self.end_pfn - self.base) // PAGEBLOCK_NR_PAGES)
+        self.pageblock_type = bytearray([UNMOVABLE]) * (len(self.state) // PAGEBLOCK_NR_PAGES)
+        self.pageblock_type[first:last] = bytearray([MOVABLE]) * (last - first)
+
+    # The primitives.
+
+    def first(self, order: int, mt: int) -> int:
+        """Return the pfn at the head of a free list, or -1 when the list is empty.
+
+        >>> Zone(16).first(0, MOVABLE)
+        -1
+        """
+        blocks = self.free_list[order][mt]
+        return next(iter(blocks)) if blocks else -1
+
+    def link(self, pfn: int, order: int, mt: int, tail: bool = False) -> None:
+        """Put a block on a free list, at the head or at the tail, and mark it free."""
+        blocks = self.free_list[order][mt]
+        blocks[pfn] = None
+        if not tail:
+            blocks.move_to_end(pfn, last=False)
+        self.state[pfn - self.base] = mt << 4 | order
+
+    def unlink(self, pfn: int) -> None:
+        """Take a free block off its list, wherever in the list it stands."""
+        at = pfn - self.base
+        state = self.state[at]
+        del self.free_list[state & 15][state >> 4][pfn]
+        self.state[at] = NOT_HEAD
+
+    def page_is_buddy(self, pfn: int, order: int) -> bool:
+        """Tell whether a free block of exactly this order has its head at pfn, in this zone."""
+        state = self.state[pfn - self.base]
+        return state & 15 == order and state < _FREE_END
+
+    def take(self, pfn: int, order: int, mt: int) -> None:
+        """Mark a block that is on no list as in use."""
+        self.state[pfn - self.base] = IN_USE | mt << 4 | order
+
+    def give(self, pfn: int) -> None:
+        """Mark a block in use as given back, to be linked next."""
+        self.state[pfn - self.base] = NOT_HEAD
+
+    def hold(self, pfn: int, order: int) -> None:
+        """Mark a block that is on no list as held by a request that is not finished."""
+        self.state[pfn - self.base] = HELD | order
+
+    def unreserve(self, start: int, end: int) -> None:
+        """Mark reserved pages as given over to the allocator, to be linked next.
+
+        Raises:
+            ValueError: one of the pages is not a reserved page of this zone; nothing changes.
+        """
+        low, high = start - self.base, end - self.base
+        if not self.start_pfn <= start < end <= self.end_pfn or self.state.count(RESERVED, low, high) != end - start:
+            raise ValueError(f"cannot hand over pfns {start}..{end - 1}: not all are reserved pages of zone {self.name}")
+        self.state[low:high] = bytearray([NOT_HEAD]) * (end - start)
+
+    def relabel(self, pfn: int, order: int, mt: int) -> None:
+        """Set the migratetype of the pageblocks that a block of order 9 or 10 covers."""
+        at = pfn - self.base >> PAGEBLOCK_ORDER
+        self.pageblock_type[at : at + (1 << order - PAGEBLOCK_ORDER)] = bytes([mt]) * (1 << order - PAGEBLOCK_ORDER)
+
+    # Questions about the state.
+
+    def block_type(self, pfn: int) -> int:
+        """Return the migratetype of the pageblock that holds pfn."""
+        return self.pageblock_type[pfn - self.base >> PAGEBLOCK_ORDER]
+
+    def in_use(self, pfn: int) -> int:
+        """Return the order of the block in use whose head is pfn, or -1 if there is none."""
+        if not self.start_pfn <= pfn < self.end_pfn:
+            return -1
+        state = self.state[pfn - self.base]
+        return state & 15 if IN_USE <= state < HOLE else -1
+
+    def block(self, pfn: int) -> Block:
+        """Return the block that owns a page.
+
+        Args:
+            pfn: any page frame number, in the zone or not.
+
+        Returns:
+            The Block; its kind is "hole" for a pfn outside the zone.
+
+        >>> Zone(16).block(99).kind
+        'hole'
+        """
+        if not self.start_pfn <= pfn < self.end_pfn:
+            return Block(pfn, 0, "hole", -1)
+        head, order = pfn, 0
+        while (state := self.state[head - self.base]) == NOT_HEAD and order < MAX_PAGE_ORDER:
+            order += 1
+            head = pfn & -(1 << order)
+        if state in (RESERVED, HOLE):
+            return Block(pfn, 0, "reserved" if state == RESERVED else "hole", -1)
+        if state & HELD == HELD and state < IN_USE:
+            return Block(head, state & 15, "held", -1)
+        return Block(head, state & 15, "in use" if state & IN_USE else "free", state >> 4 & 7)
+
+    def blocks(self, order: int, mt: int) -> list[int]:
+        """Return the heads on one free list, head of the list first."""
+        return list(self.free_list[order][mt])
+
+    def nr_free(self, order: int) -> int:
+        """Return the number of free blocks of one order, over all migratetypes."""
+        return sum(map(len, self.free_list[order]))
+
+    def counts(self) -> list[int]:
+        """Return the free blocks per order 0..10, as a line of /proc/buddyinfo has them."""
+        return [self.nr_free(order) for order in range(NR_PAGE_ORDERS)]
+
+    def nr_free_pages(self) -> int:
+        """Return the pages on all free lists."""
+        return sum(count << order for order, count in enumerate(self.counts()))
+
+    def largest_free_order(self) -> int:
+        """Return the highest order with a free block, or -1 when nothing is free."""
+        return max((order for order, count in enumerate(self.counts()) if count), default=-1)
+
+    def page_states(self) -> NDArray[np.uint8]:
+        """Return the state byte of the owning block for each page.
+
+        Returns:
+            uint8 array, shape (nr_pages,): the state byte of the head that owns the page.
+
+        >>> Zone(16).page_states()[:2].tolist() == [RESERVED, RESERVED]
+        True
+        """
+        state = np.frombuffer(bytes(self.state), np.uint8)
+        heads = np.flatnonzero(state != NOT_HEAD)
+        pages = np.repeat(state[heads], np.diff(heads, append=len(state)))
+        return pages[self.start_pfn - self.base : self.end_pfn - self.base]
+
+    def validate(self) -> None:
+        """Check every invariant: each page owned once, lists and states agree, no two free buddies unmerged.
+
+        Raises:
+            ValueError: one sentence that names the pfn and what is wrong with it.
+        """
+        listed = {
+            pfn: (mt << 4 | order, order)
+            for order, row in enumerate(self.free_list)
+            for mt, blocks in enumerate(row)
+            for pfn in blocks
+        }
+        if len(listed) != sum(self.counts()):
+            raise ValueError(f"zone {self.name}: a block is on two lists")
+        expected = self.base
+        for pfn, state in self._heads():
+            if pfn != expected:
+                raise ValueError(f"zone {self.name}: page {min(pfn, expected)} is owned by two blocks or by none")
+            expected = pfn + (1 << (state & 15))
+            if state < HOLE and pfn & (expected - pfn - 1):
+                raise ValueError(f"zone {self.name}: a block of order {state & 15} cannot start at {pfn}")
+            if (state < _FREE_END) != (pfn in listed) or (pfn in listed and listed[pfn][0] != state):
+                raise ValueError(f"zone {self.name}: the lists and the state of page {pfn} disagree")
+        if expected != self.base + len(self.state):
+            raise ValueError(f"zone {self.name}: the last block ends at {expected}")
+        for pfn, (_, order) in listed.items():
+            if order < PAGEBLOCK_ORDER and self.page_is_buddy(pfn ^ (1 << order), order):
+                raise ValueError(f"zone {self.name}: {pfn} and its buddy are both free at order {order} and not merged")
+
+    def _heads(self) -> Iterator[tuple[int, int]]:
+        return ((self.base + at, state) for at, state in enumerate(self.state) if state != NOT_HEAD)
+
+    # A picture of the whole zone, small enough to keep by the hundred.
+
+    def snapshot(self) -> Snapshot:
+        """Return the whole state as three byte strings: heads, lists, pageblock types.
+
+        Only the state bytes of heads are kept: a head's order says where the next one stands.
+        """
+        state = np.frombuffer(self.state, np.uint8)
+        lists = array("q", [len(blocks) for row in self.free_list for blocks in row])
+        for row in self.free_list:
+            for blocks in row:
+                lists.extend(blocks)
+        packer = zlib.compressobj(1, strategy=zlib.Z_HUFFMAN_ONLY)
+        heads = packer.compress(state[state != NOT_HEAD].tobytes()) + packer.flush()
+        return heads, zlib.compress(lists.tobytes(), 1), bytes(self.pageblock_type)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Bring back the state of a snapshot that was taken of a zone of the same span."""
+        heads = np.frombuffer(zlib.decompress(snapshot[0]), np.uint8)
+        sizes = np.left_shift(1, heads & 15, dtype=np.int64)
+        state = np.full(len(self.state), NOT_HEAD, np.uint8)
+        state[np.cumsum(sizes) - sizes] = heads
+        self.state = bytearray(state)
+        lists = array("q", zlib.decompress(snapshot[1]))
+        at = NR_PAGE_ORDERS * len(MIGRATETYPES)
+        lengths = iter(lists[:at])
+        for row in self.free_list:
+            for mt in range(len(MIGRATETYPES)):
+                length = next(lengths)
+                row[mt] = OrderedDict.fromkeys(lists[at : at + length])
+                at += length
+        self.pageblock_type = bytearray(snapshot[2])
