@@ -1,7 +1,8 @@
 """Which blocks a set of free pages makes: no lists and no history, only the merging rule.
 
-Two free blocks of order o that are buddies are one block of order o + 1. So the set of free pages fixes every block, and a bitmap is
-enough to know them all. This is how a real kernel's pages are held against its own /proc/buddyinfo, and a cheap check of any zone.
+Two free blocks of order o that are buddies are one block of order o + 1. So the set of free pages fixes every block,
+and a bitmap is enough to know them all. This is how a real kernel's pages are held against its own /proc/buddyinfo,
+and a cheap check of any zone.
 """
 
 from collections.abc import Iterator

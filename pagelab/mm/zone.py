@@ -79,9 +79,7 @@ class Zone:
         end = -(-self.end_pfn // MAX_ORDER_NR_PAGES) * MAX_ORDER_NR_PAGES
         self.state = bytearray([HOLE]) * (start_pfn - self.base) + bytearray([RESERVED]) * nr_pages
         self.state += bytearray([HOLE]) * (end - self.end_pfn)
-        self.free_list: list[list[OrderedDict[int, None]]] = [
-            [OrderedDict() for _ in MIGRATETYPES] for _ in range(NR_PAGE_ORDERS)
-        ]
+        self.free_list: list[list[OrderedDict[int, None]]] = [[OrderedDict() for _ in MIGRATETYPES] for _ in range(NR_PAGE_ORDERS)]
         # memmap_init_range() labels a pageblock only at its own first pfn, so a block cut by the zone's start stays unmovable.
         first = -(-(start_pfn - self.base) // PAGEBLOCK_NR_PAGES)
         last = -(-(self.end_pfn - self.base) // PAGEBLOCK_NR_PAGES)
@@ -225,10 +223,7 @@ class Zone:
             ValueError: one sentence that names the pfn and what is wrong with it.
         """
         listed = {
-            pfn: (mt << 4 | order, order)
-            for order, row in enumerate(self.free_list)
-            for mt, blocks in enumerate(row)
-            for pfn in blocks
+            pfn: (mt << 4 | order, order) for order, row in enumerate(self.free_list) for mt, blocks in enumerate(row) for pfn in blocks
         }
         if len(listed) != sum(self.counts()):
             raise ValueError(f"zone {self.name}: a block is on two lists")
