@@ -15,9 +15,8 @@ $(shell $(BIN)/python -m pip --version >/dev/null 2>&1 || rm -f $(LAB) $(TEST))
 
 .PHONY: lab test check bench
 
-# JupyterLab refuses to run as root, which is what a container gives, unless it is told that this is meant.
 lab: $(LAB)
-	$(BIN)/python -m jupyterlab notebooks/00-start-here.ipynb $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS)
+	@$(BIN)/python -c 'import sys; from pagelab import course; course.serve("notebooks", sys.argv[1:])' $(ARGS)
 
 test: $(TEST)
 	$(BIN)/python -m pytest $(ARGS)

@@ -1,14 +1,12 @@
 """The course that the package carries: its notebooks, a map of them, and a learner's own copy.
 
-A learner's files are never overwritten. What was copied is remembered as one hash per file in .pagelab/copied.json inside
-the copy, so that a file which the learner never changed can follow an upgrade, and one that was changed stays.
+A learner's files are never overwritten. What was copied is remembered as one hash per file in .pagelab/copied.json
+inside the copy, so that a file which the learner never changed can follow an upgrade, and one that was changed stays.
 """
 
 import hashlib
 import json
 import os
-import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,8 +34,8 @@ class Lesson:
 class Copied:
     """What copying did, as names relative to the copy.
 
-    new: were not there. updated: followed the package, no cell of them had been changed. kept: the learner changed them.
-    outdated: those of kept for which this package has another version than the one that was copied.
+    new: were not there. updated: followed the package, no cell of them had been changed. kept: the learner changed
+    them. outdated: those of kept for which this package has another version than the one that was copied.
     """
 
     new: tuple[str, ...]
@@ -73,7 +71,7 @@ def notebooks_folder() -> Path:
     for folder in (package / "notebooks", package.parent / "notebooks"):
         if (folder / START).is_file():
             return folder
-    raise CourseError(f"This installation of pagelab carries no notebooks: {START} is neither in {package} nor beside it.")
+    raise CourseError(f"This pagelab carries no notebooks: {START} is neither in {package} nor beside it.")
 
 
 def course() -> list[Lesson]:
@@ -94,10 +92,7 @@ def course_map(folder: str = "") -> str:
     Returns:
         The table, one row a notebook: a link, a line, the minutes.
     """
-    rows = [
-        f"| [{lesson.file[:2]} {lesson.title}]({folder}{lesson.file}) | {lesson.line} | {lesson.minutes} |"
-        for lesson in course()
-    ]
+    rows = [f"| [{lesson.file[:2]} {lesson.title}]({folder}{lesson.file}) | {lesson.line} | {lesson.minutes} |" for lesson in course()]
     return "\n".join(["| Notebook | What you find out | Minutes |", "|---|---|---|", *rows])
 
 
@@ -117,18 +112,24 @@ def copy_notebooks(target: Path | str) -> Copied:
     if target.exists() and not target.is_dir():
         raise CourseError(f"{target} is not a folder, so the notebooks cannot be copied there.")
     record, damaged = _read_record(target / RECORD)
-    done: dict[str, list[str]] = {"new": [], "updated": [], "kept": [], "outdated": []}
+    words: dict[str, str] = {}
     try:
         for name in _files(source):
-            _copy_one(source / name, target / name, name, record, done)
+            words[name] = _copy_one(source / name, target / name, record.get(name))
+            if words[name] in ("new", "updated", "same"):
+                record[name] = _fingerprint(source / name)
         _write(target / RECORD, json.dumps(record, indent=1).encode())
     except OSError as error:
-        raise CourseError(f"{target} cannot be written ({error.strerror}): go to a folder of your own first.") from error
-    return Copied(**{word: tuple(names) for word, names in done.items()}, damaged_record=damaged)
+        raise CourseError(f"{target} cannot be written ({error.strerror}): go to a folder of your own.") from error
+
+    def those(*wanted: str) -> tuple[str, ...]:
+        return tuple(name for name, word in words.items() if word in wanted)
+
+    return Copied(those("new"), those("updated"), those("kept", "outdated"), those("outdated"), damaged)
 
 
 def open_lab(arguments: Sequence[str] = (), target: Path = COPY) -> None:
-    """Copy the course, say what was copied, and open JupyterLab on its first notebook; return when the server stops.
+    """Copy the course, say what was copied, and open it in JupyterLab; return when the server stops.
 
     Args:
         arguments: options passed on to JupyterLab, such as "--no-browser".
@@ -137,16 +138,31 @@ def open_lab(arguments: Sequence[str] = (), target: Path = COPY) -> None:
     Raises:
         CourseError: JupyterLab is not installed, or the course cannot be copied.
     """
+    done = copy_notebooks(target)
+    for sentence in [*done.sentences(), f"The notebooks are in {target.resolve()}."]:
+        print(sentence, flush=True)
+    serve(target, arguments)
+
+
+def serve(folder: Path | str, arguments: Sequence[str] = ()) -> None:
+    """Open JupyterLab on the first notebook of a folder; return when the server stops.
+
+    Args:
+        folder: the one that JupyterLab shows.
+        arguments: options passed on to JupyterLab.
+
+    Raises:
+        CourseError: JupyterLab is not installed.
+    """
     try:
         from jupyterlab.labapp import main
     except ImportError as error:
         raise CourseError("JupyterLab is not installed here: python -m pip install jupyterlab") from error
-    for sentence in copy_notebooks(target).sentences():
-        print(sentence)
-    print(f"The notebooks are in {target.resolve()}.", flush=True)
-    as_root = ["--allow-root"] if getattr(os, "geteuid", lambda: 1)() == 0 else []  # a container; it refuses otherwise
-    sys.argv[0] = "jupyter-lab"
-    main([str(target / START), *as_root, *arguments])
+    # As the default URL, and not as a file to open: then the link that --no-browser prints leads there too.
+    start = f"--LabApp.default_url=/lab/tree/{START}"
+    # JupyterLab refuses to run as root, which is what a container gives, unless it is told that this is meant.
+    as_root = ["--allow-root"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
+    main([str(folder), start, *as_root, *arguments])
 
 
 def _lesson(path: Path) -> Lesson:
@@ -157,31 +173,27 @@ def _lesson(path: Path) -> Lesson:
         title = next(line[2:].strip() for text in prose for line in text.splitlines() if line.startswith("# "))
         return Lesson(path.name, title, str(about["line"]), int(about["minutes"]))
     except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
-        raise CourseError(
-            f"{path.name} needs a first heading, and metadata.pagelab with line and minutes ({error!r})."
-        ) from error
+        raise CourseError(f"{path.name} needs a first heading, and metadata.pagelab with line and minutes ({error!r}).") from error
 
 
 def _files(source: Path) -> Iterator[str]:
-    """Name what belongs to the course: not the hidden files, nor a progress file of somebody who works in a checkout."""
+    """Name what belongs to the course: no hidden files, nor the progress of somebody who works in a checkout."""
     for path in sorted(source.rglob("*")):
         name = path.relative_to(source)
         if path.is_file() and not any(part.startswith((".", "progress", "__")) for part in name.parts):
             yield name.as_posix()
 
 
-def _copy_one(source: Path, target: Path, name: str, record: dict[str, str], done: dict[str, list[str]]) -> None:
-    ours, copied = _fingerprint(source), record.get(name)
-    theirs = _fingerprint(target) if target.is_symlink() or target.exists() else None
-    if theirs is None or (theirs == copied != ours):
+def _copy_one(source: Path, target: Path, copied: str | None) -> str:
+    """Bring one file up to date unless the learner changed it; return the word for what was done."""
+    ours = _fingerprint(source)
+    theirs = _fingerprint(target) if os.path.lexists(target) else None
+    if theirs == ours:
+        return "same"
+    if theirs is None or theirs == copied:
         _write(target, source.read_bytes())
-        done["new" if theirs is None else "updated"].append(name)
-    elif theirs != ours:
-        done["kept"].append(name)
-        if copied != ours:
-            done["outdated"].append(name)
-        return
-    record[name] = ours
+        return "new" if theirs is None else "updated"
+    return "kept" if copied == ours else "outdated"
 
 
 def _fingerprint(path: Path) -> str:
@@ -214,11 +226,6 @@ def _read_record(path: Path) -> tuple[dict[str, str], bool]:
 def _write(path: Path, content: bytes) -> None:
     """Write a whole file or nothing of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".draft")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(draft, path)
-    except BaseException:
-        os.unlink(draft)
-        raise
+    draft = path.with_name(f".{path.name}.draft")
+    draft.write_bytes(content)
+    os.replace(draft, path)

@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from ..mm.machine import FREE, REF, alloc_request, free_received, free_request
+from ..mm.units import MAX_PAGE_ORDER
 from ..mm.zone import MIGRATE_PCPTYPES, MIGRATETYPES, MOVABLE
 
 MAX_REPEAT = 1_000_000
@@ -49,9 +50,13 @@ class _Words:
         self.text = text
         self.words = [(m[0], m.start(), m.end()) for m in re.compile(r"\S+").finditer(text, start, end)]
         self.at = 0
+        self.subject = 1  # the word that the request stands or falls with when it is done
 
     def peek(self) -> str:
         return self.words[self.at][0].lower() if self.at < len(self.words) else ""
+
+    def shown(self) -> str:
+        return repr(self.words[self.at][0])
 
     def error(self, problem: str, at: int | None = None) -> RequestError:
         at = self.at if at is None else at
@@ -59,23 +64,16 @@ class _Words:
         _, start, end = self.words[at] if at < len(self.words) else ("", end, end + 1)
         return RequestError(problem, self.text, start, end)
 
-    def number(self, what: str, prefix: str = "") -> int:
-        word = self.peek()
-        digits = word.removeprefix(prefix)
-        try:
-            value = int(digits, 16 if digits.startswith("0x") else 10) if digits[:1].isdigit() else -1
-        except ValueError:
-            value = -1
-        if value < 0:
-            raise self.error(f"{word!r} is not {what}" if word else f"here {what} is missing")
+    def number(self, what: str, name: str, end: int, prefix: str = "") -> int:
+        """Take a number from 0 up to, not including, end."""
+        word = self.peek().removeprefix(prefix)
+        if not re.fullmatch(r"[0-9]{1,18}|0x[0-9a-f]{1,15}", word):
+            raise self.error(f"{self.shown()} is not {what}" if self.peek() else f"here {what} is missing")
+        value = int(word, 0 if word.startswith("0x") else 10)
+        if value >= end:
+            raise self.error(f"{name}{value} does not exist: give 0..{end - 1}")
         self.at += 1
         return value
-
-    def build(self, make: Callable[..., int], *numbers: int) -> int:
-        try:
-            return make(*numbers)
-        except ValueError as problem:
-            raise self.error(str(problem), 1) from None
 
 
 def parse(text: str) -> list[Parsed]:
@@ -100,12 +98,12 @@ def parse(text: str) -> list[Parsed]:
             continue
         verb = words.peek()
         if verb not in _VERBS:
-            raise words.error(f"{verb!r} is no request: write {' or '.join(_VERBS)}")
+            raise words.error(f"{words.shown()} is no request: write {' or '.join(_VERBS)}")
         words.at = 1
         request, repeat = _VERBS[verb](words)
         if words.at < len(words.words):
-            raise words.error(f"{words.peek()!r} does not belong here")
-        place = words.words[min(1, len(words.words) - 1)]
+            raise words.error(f"{words.shown()} does not belong here")
+        place = words.words[words.subject]
         found.extend([Parsed(request, place[1], place[2])] * repeat)
         if len(found) > MAX_REPEAT:
             raise words.error(f"these are more than {MAX_REPEAT:,} requests: ask for fewer", 0)
@@ -113,27 +111,30 @@ def parse(text: str) -> list[Parsed]:
 
 
 def _alloc(words: _Words) -> tuple[int, int]:
-    order, mt, cpu, node, repeat = words.number("an order, 0..10"), MOVABLE, 0, 0, 1
+    order = words.number("an order, 0..10", "order ", MAX_PAGE_ORDER + 1)
+    given: dict[str, int] = {}
     while word := words.peek():
-        if word in MIGRATETYPES[:MIGRATE_PCPTYPES]:
-            mt = MIGRATETYPES.index(word)
-            words.at += 1
-        elif word in ("cpu", "node"):
-            words.at += 1
-            cpu, node = (words.number("a CPU"), node) if word == "cpu" else (cpu, words.number("a node"))
-        elif re.fullmatch(r"x\d+", word):
-            if not 1 <= int(word[1:]) <= MAX_REPEAT:
-                raise words.error(f"{word!r} must be from x1 to x{MAX_REPEAT}")
-            repeat = words.number("a repeat", "x")
+        kind = "mt" if word in MIGRATETYPES[:MIGRATE_PCPTYPES] else "x" if re.fullmatch(r"x[0-9]+", word) else word
+        if kind not in ("mt", "x", "cpu", "node") or kind in given:
+            raise words.error(f"{words.shown()} does not belong here: after the order come a migratetype, cpu N, node N or xN, each once")
+        if kind == "x" and (len(word) > 18 or not 1 <= int(word[1:]) <= MAX_REPEAT):
+            raise words.error(f"{words.shown()} must be from x1 to x{MAX_REPEAT}")
+        words.at += kind != "x"
+        if kind == "mt":
+            given[kind] = MIGRATETYPES.index(word)
+        elif kind == "x":
+            given[kind] = words.number("a repeat", "repeat ", MAX_REPEAT + 1, "x")
         else:
-            raise words.error(f"{word!r} does not belong here: after the order come a migratetype, cpu N, node N or xN")
-    return words.build(alloc_request, order, mt, cpu, node), repeat
+            given[kind] = words.number(f"a {kind}", f"{kind} ", 256)
+            words.subject = words.at - 1 if given[kind] and words.subject == 1 else words.subject
+    request = alloc_request(order, given.get("mt", MOVABLE), given.get("cpu", 0), given.get("node", 0))
+    return request, given.get("x", 1)
 
 
 def _free(words: _Words) -> tuple[int, int]:
     if words.peek().startswith("@"):
-        return words.build(free_received, words.number("@ and the number of a request", "@")), 1
-    return words.build(free_request, words.number("a pfn, or @ and the number of a request")), 1
+        return free_received(words.number("@ and the number of a request", "@", REF, "@")), 1
+    return free_request(words.number("a pfn, or @ and the number of a request", "pfn ", REF)), 1
 
 
 _VERBS: dict[str, Callable[[_Words], tuple[int, int]]] = {"alloc": _alloc, "free": _free}

@@ -6,6 +6,7 @@ past, and nothing changes one in place.
 
 from array import array
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from ..mm.act import Act
@@ -100,22 +101,24 @@ class Tape(Generic[M]):
         new = self.fork(len(self))
         try:
             new._run([p.request for p in parsed] if parsed is not None else requests)  # type: ignore[arg-type]
+        except OverflowError:
+            raise ValueError("a request does not fit: a request is a whole number of 32 bits") from None
         except ValueError as problem:
             if parsed is None:
                 raise
-            where: Parsed = parsed[len(new) - len(self)]
+            where: Parsed = parsed[len(new._received) - len(self)]
             raise RequestError(str(problem), str(requests), where.start, where.end) from None
         return new
 
     def _run(self, requests: Iterable[int]) -> None:
         model = self.at(len(self))
         apply, log, received = model.apply, self._requests, self._received
-        count = len(log)
-        for request in requests:
-            received.append(apply(request, received))
-            log.append(request)
-            count += 1
-            if not count % KEYFRAME:
+        receive, requests = received.append, iter(requests)
+        while batch := array("I", islice(requests, KEYFRAME - len(log) % KEYFRAME)):
+            for request in batch:
+                receive(apply(request, received))
+            log.extend(batch)
+            if not len(log) % KEYFRAME:
                 self._keyframes.append(model.snapshot())
 
     def fork(self, k: int) -> "Tape[M]":
@@ -161,7 +164,7 @@ class Tape(Generic[M]):
             ValueError: k is out of that range.
         """
         self._check(k, len(self) - 1)
-        return self.at(k).acts(self._requests[k], self._received)
+        return self.at(k).acts(self._requests[k], self._received[:k])
 
     def under(self, other: M) -> "Tape[M]":
         """Run the same requests on another model.

@@ -7,7 +7,7 @@ CPU in bits 8-15 and the node in bits 16-23. Bit 31 says free, bit 30 that the r
 from collections.abc import Sequence
 
 from .act import Act, Asked, Refused, Watched
-from .page_alloc import boot, free_pages, rmqueue_smallest
+from .page_alloc import boot, free_one_page, rmqueue_smallest
 from .units import MAX_PAGE_ORDER, to_pages
 from .zone import MIGRATETYPES, MOVABLE, Snapshot, Zone
 
@@ -84,6 +84,17 @@ def free_received(number: int) -> int:
     return FREE | REF | number
 
 
+def _no_allocation(request: int) -> str:
+    if not 0 <= request < FREE:
+        return f"request {request} does not exist: a request is 32 bits"
+    if request >> 8:
+        return f"cpu {request >> 8 & 255} of node {request >> 16} does not exist: this machine has cpu 0 of node 0"
+    return f"order {request & 15} of migratetype {request >> 4} does not exist: orders are 0..10, migratetypes 0..5"
+
+
+_ALLOCATIONS = {order | mt << 4: (order, mt) for order in range(MAX_PAGE_ORDER + 1) for mt in range(len(MIGRATETYPES))}
+
+
 class Machine:
     """A machine with one zone, which a tape can drive.
 
@@ -111,16 +122,17 @@ class Machine:
         Raises:
             ValueError: a free of what is not in use, or a CPU or node that the machine does not have; nothing changes.
         """
-        if request < 0x100:
-            return rmqueue_smallest(self.zone, request & 15, request >> 4)
-        if request < FREE:
-            raise ValueError(f"cpu {request >> 8 & 255} of node {request >> 16} does not exist: this machine has cpu 0 of node 0")
-        pfn = self.pfn_to_free(request, received)
         zone = self.zone
+        if allocation := _ALLOCATIONS.get(request):
+            return rmqueue_smallest(zone, *allocation)
+        if not FREE <= request < 2 * FREE:
+            raise ValueError(_no_allocation(request))
+        pfn = self.pfn_to_free(request, received) if request & REF else request ^ FREE
         order = zone.in_use(pfn)
         if order < 0:
             raise ValueError(f"cannot free pfn {pfn}: in zone {zone.name}, {zone.block(pfn)}")
-        free_pages(zone, pfn, order)
+        zone.give(pfn)
+        free_one_page(zone, pfn, order, zone.block_type(pfn))
         return NOTHING
 
     @staticmethod
@@ -143,16 +155,13 @@ class Machine:
     def acts(self, request: int, received: Sequence[int]) -> list[Act]:
         """Do one request and return what happened, act by act; the first act is the request itself."""
         watched = Watched(self.zone)
-        plain = Machine(watched)
-        if request < FREE:
-            watched.acts.append(Asked("alloc", request & 15, request >> 4 & 15, -1))
-            if plain.apply(request, received) == REFUSED:
-                watched.acts.append(Refused(request & 15, request >> 4 & 15))
-        else:
+        if allocation := _ALLOCATIONS.get(request):
+            watched.acts.append(Asked("alloc", *allocation, -1))
+        elif request >= FREE:
             pfn = self.pfn_to_free(request, received)
-            block = self.zone.block(pfn)
-            watched.acts.append(Asked("free", block.order, block.mt, pfn))
-            plain.apply(request, received)
+            watched.acts.append(Asked("free", self.zone.in_use(pfn), self.zone.block(pfn).mt, pfn))
+        if Machine(watched).apply(request, received) == REFUSED:
+            watched.acts.append(Refused(request & 15, request >> 4))
         return watched.acts
 
     def blank(self) -> "Machine":

@@ -58,7 +58,8 @@ def rmqueue_smallest(zone: Zone, order: int, mt: int) -> int:
         pfn = zone.first(current, mt)
         if pfn >= 0:
             zone.unlink(pfn)
-            expand(zone, pfn, order, current, mt)
+            if current > order:
+                expand(zone, pfn, order, current, mt)
             zone.take(pfn, order, mt)
             return pfn
     return -1
@@ -112,7 +113,7 @@ def free_pages(zone: Zone, pfn: int, order: int) -> None:
         ...
     ValueError: cannot free pfn 0, order 0: in zone Normal, a block of order 4 at 0 is free
     """
-    if zone.in_use(pfn) != order:
+    if not 0 <= order == zone.in_use(pfn):
         raise ValueError(f"cannot free pfn {pfn}, order {order}: in zone {zone.name}, {zone.block(pfn)}")
     zone.give(pfn)
     free_one_page(zone, pfn, order, zone.block_type(pfn))
@@ -141,11 +142,12 @@ def free_one_page(zone: Zone, pfn: int, order: int, mt: int, to_tail: bool = Fal
         buddy = pfn ^ (1 << order)
         if not zone.page_is_buddy(buddy, order):
             break
-        if order >= PAGEBLOCK_ORDER and (theirs := zone.block_type(buddy)) != mt:
-            if not (mt < MIGRATE_PCPTYPES and theirs < MIGRATE_PCPTYPES):
-                break
-            zone.relabel(buddy, order, mt)
+        theirs = mt if order < PAGEBLOCK_ORDER else zone.block_type(buddy)
+        if theirs != mt and not (mt < MIGRATE_PCPTYPES and theirs < MIGRATE_PCPTYPES):
+            break
         zone.unlink(buddy)
+        if theirs != mt:
+            zone.relabel(buddy, order, mt)
         pfn &= buddy
         order += 1
     zone.link(pfn, order, mt, to_tail or buddy_merge_likely(zone, pfn, order))
@@ -193,7 +195,7 @@ def split_page(zone: Zone, pfn: int, order: int) -> None:
     >>> split_page(zone, alloc_pages(zone, 1), 1); free_pages(zone, 1, 0); zone.blocks(0, MOVABLE)
     [1]
     """
-    if zone.in_use(pfn) != order:
+    if not 0 <= order == zone.in_use(pfn):
         raise ValueError(f"cannot split pfn {pfn}, order {order}: in zone {zone.name}, {zone.block(pfn)}")
     mt = zone.block(pfn).mt
     for page in range(pfn, pfn + (1 << order)):

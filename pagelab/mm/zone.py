@@ -94,8 +94,9 @@ class Zone:
         >>> Zone(16).first(0, MOVABLE)
         -1
         """
-        blocks = self.free_list[order][mt]
-        return next(iter(blocks)) if blocks else -1
+        for pfn in self.free_list[order][mt]:
+            return pfn
+        return -1
 
     def link(self, pfn: int, order: int, mt: int, tail: bool = False) -> None:
         """Put a block on a free list, at the head or at the tail, and mark it free."""
@@ -115,7 +116,7 @@ class Zone:
     def page_is_buddy(self, pfn: int, order: int) -> bool:
         """Tell whether a free block of exactly this order has its head at pfn, in this zone."""
         state = self.state[pfn - self.base]
-        return state & 15 == order and state < _FREE_END
+        return state < _FREE_END and state & 15 == order
 
     def take(self, pfn: int, order: int, mt: int) -> None:
         """Mark a block that is on no list as in use."""
@@ -226,12 +227,21 @@ class Zone:
             pfn: (mt << 4 | order, order) for order, row in enumerate(self.free_list) for mt, blocks in enumerate(row) for pfn in blocks
         }
         if len(listed) != sum(self.counts()):
-            raise ValueError(f"zone {self.name}: a block is on two lists")
+            lists = [pfn for row in self.free_list for blocks in row for pfn in blocks]
+            twice = next(pfn for pfn in listed if lists.count(pfn) > 1)
+            raise ValueError(f"zone {self.name}: block {twice} is on two lists")
+        heads = dict(self._heads())
+        if (stray := next((pfn for pfn in listed if pfn not in heads), None)) is not None:
+            raise ValueError(f"zone {self.name}: page {stray} is on a list and no head of a block")
+        if (stray := next((pfn for pfn in heads if heads[pfn] != HOLE and self.block(pfn).kind == "hole"), None)) is not None:
+            raise ValueError(f"zone {self.name}: page {stray} is outside the zone and not a hole")
         expected = self.base
-        for pfn, state in self._heads():
+        for pfn, state in heads.items():
             if pfn != expected:
                 raise ValueError(f"zone {self.name}: page {min(pfn, expected)} is owned by two blocks or by none")
             expected = pfn + (1 << (state & 15))
+            if state & 15 > MAX_PAGE_ORDER or (state != HOLE and expected > self.end_pfn):
+                raise ValueError(f"zone {self.name}: a block of order {state & 15} at {pfn} is too large")
             if state < HOLE and pfn & (expected - pfn - 1):
                 raise ValueError(f"zone {self.name}: a block of order {state & 15} cannot start at {pfn}")
             if (state < _FREE_END) != (pfn in listed) or (pfn in listed and listed[pfn][0] != state):
@@ -239,7 +249,11 @@ class Zone:
         if expected != self.base + len(self.state):
             raise ValueError(f"zone {self.name}: the last block ends at {expected}")
         for pfn, (_, order) in listed.items():
-            if order < PAGEBLOCK_ORDER and self.page_is_buddy(pfn ^ (1 << order), order):
+            buddy = pfn ^ (1 << order)
+            if order == MAX_PAGE_ORDER or not self.page_is_buddy(buddy, order):
+                continue
+            types = {self.block_type(pfn), self.block_type(buddy)}
+            if order < PAGEBLOCK_ORDER or len(types) == 1 or max(types) < MIGRATE_PCPTYPES:
                 raise ValueError(f"zone {self.name}: {pfn} and its buddy are both free at order {order} and not merged")
 
     def _heads(self) -> Iterator[tuple[int, int]]:
@@ -258,7 +272,7 @@ class Zone:
             for blocks in row:
                 lists.extend(blocks)
         packer = zlib.compressobj(1, strategy=zlib.Z_HUFFMAN_ONLY)
-        heads = packer.compress(state[state != NOT_HEAD].tobytes()) + packer.flush()
+        heads = packer.compress(state[np.flatnonzero(state != NOT_HEAD)].tobytes()) + packer.flush()
         return heads, zlib.compress(lists.tobytes(), 1), bytes(self.pageblock_type)
 
     def restore(self, snapshot: Snapshot) -> None:

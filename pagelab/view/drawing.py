@@ -1,0 +1,91 @@
+"""A drawing: quads, rings and words in CSS pixels, as columns for a figure. No bokeh here, so that drawings can be tested."""
+
+from typing import Any, NamedTuple
+
+from .palette import Look, Theme
+
+SANS = "Helvetica, Arial, sans-serif"
+MONO = "Menlo, Consolas, 'Liberation Mono', monospace"
+
+
+class Rect(NamedTuple):
+    """A rectangle: left, top, width and height in CSS pixels; y grows downwards."""
+
+    x: float
+    y: float
+    w: float
+    h: float
+
+    def grown(self, by: float) -> "Rect":
+        """Return the rectangle with `by` added on each side."""
+        return Rect(self.x - by, self.y - by, self.w + 2 * by, self.h + 2 * by)
+
+
+QUADS = ("left", "top", "right", "bottom", "fill", "fill_alpha", "line", "line_width", "dash", "hatch", "hatch_color", "tip")
+WORDS = ("x", "y", "text", "color", "size", "style", "font", "align")
+
+
+class Drawing:
+    """Quads and words in the order in which they are drawn.
+
+    Args:
+        theme: light or dark.
+        scale: multiplies type and line widths; coordinates are scaled by the figure.
+    """
+
+    def __init__(self, theme: Theme, scale: float = 1) -> None:
+        self.theme, self.scale = theme, scale
+        self.quads: dict[str, list[Any]] = {name: [] for name in QUADS}
+        self.words: dict[str, list[Any]] = {name: [] for name in WORDS}
+
+    def quad(
+        self,
+        rect: Rect,
+        fill: str | None = None,
+        line: str | None = None,
+        width: float = 1,
+        dash: str = "solid",
+        hatch: str = "blank",
+        hatch_color: str = "quiet",
+        tip: str = "",
+    ) -> None:
+        """Draw a rectangle; colours are roles of the theme, None for nothing; tip is shown on hover, lines parted by newlines."""
+        colour = self.theme._asdict()
+        values = (rect.x, rect.y, rect.x + rect.w, rect.y + rect.h, colour[fill or "paper"], float(fill is not None))
+        values += (colour[line or "paper"], width * self.scale if line else 0, dash, hatch, colour[hatch_color], tip)
+        for name, value in zip(QUADS, values, strict=True):
+            self.quads[name].append(value)
+
+    def block(self, rect: Rect, look: Look, tip: str = "") -> None:
+        """Draw a block in the fill, outline and hatch of its state."""
+        if look.fill == "free":
+            self.quad(rect, "free", "free_outline", tip=tip)
+        else:
+            self.quad(rect, look.fill, hatch=look.hatch, hatch_color="paper" if look.fill != "paper" else "quiet", tip=tip)
+
+    def ring(self, rect: Rect, kind: str) -> None:
+        """Draw a ring with a casing of paper: "changed" solid accent, "looked" dashed ink, "selected" solid ink."""
+        line, width, dash = {
+            "changed": ("changed", 2.0, "solid"),
+            "looked": ("ink", 1.5, "4 3"),
+            "selected": ("ink", 1.5, "solid"),
+        }[kind]
+        self.quad(rect.grown(1), None, "paper", width + 3)
+        self.quad(rect.grown(1), None, line, width, dash)
+
+    def word(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        color: str = "quiet",
+        size: float = 11,
+        bold: bool = False,
+        mono: bool = False,
+        align: str = "left",
+    ) -> None:
+        """Write a text with its vertical middle at y."""
+        values = (x, y, text, self.theme._asdict()[color], f"{size * self.scale:g}px", "bold" if bold else "normal")
+        values += (MONO if mono else SANS, align)
+        for name, value in zip(WORDS, values, strict=True):
+            self.words[name].append(value)

@@ -1,0 +1,151 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from zones import contents, lists
+
+from pagelab.mm.act import Asked
+from pagelab.mm.machine import (
+    FREE,
+    NOTHING,
+    REF,
+    REFUSED,
+    Machine,
+    alloc_request,
+    free_received,
+    free_request,
+    machine,
+)
+from pagelab.mm.page_alloc import boot
+from pagelab.mm.zone import MOVABLE, UNMOVABLE
+
+ORDERS, TYPES, BYTES = st.integers(0, 10), st.integers(0, 5), st.integers(0, 255)
+
+
+@given(ORDERS, TYPES, BYTES, BYTES)
+def test_an_allocation_packs_its_four_numbers(order, mt, cpu, node):
+    request = alloc_request(order, mt, cpu, node)
+    assert (request & 15, request >> 4 & 15, request >> 8 & 255, request >> 16) == (order, mt, cpu, node)
+    assert request < REF
+
+
+@given(st.integers(0, REF - 1))
+def test_a_free_packs_a_pfn_or_the_number_of_a_request(number):
+    assert free_request(number) == FREE | number
+    assert free_received(number) == FREE | REF | number
+    assert free_received(number) < 1 << 32
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        ((11,), "order 11 does not exist: give 0..10"),
+        ((-1,), "order -1 does not exist"),
+        ((0, 6), "migratetype 6 does not exist: give 0..5"),
+        ((0, 1, 256), "cpu 256 does not exist: give 0..255"),
+        ((0, 1, 0, -1), "node -1 does not exist: give 0..255"),
+    ],
+)
+def test_an_allocation_that_does_not_exist(numbers, words):
+    with pytest.raises(ValueError, match=words):
+        alloc_request(*numbers)
+
+
+@pytest.mark.parametrize("number", [-1, 1 << 30])
+def test_a_free_out_of_range(number):
+    with pytest.raises(ValueError, match=f"pfn {number} cannot be freed: pfns are 0..1073741823"):
+        free_request(number)
+    with pytest.raises(ValueError, match=f"@{number} names no request: numbers are 0..1073741823"):
+        free_received(number)
+
+
+def test_requests_in_and_pfns_out():
+    small = machine(16)
+    received = []
+    for request in (alloc_request(0), alloc_request(2), alloc_request(4), free_received(1), free_request(0)):
+        received.append(small.apply(request, received))
+    assert received == [0, 4, REFUSED, NOTHING, NOTHING]
+    assert lists(small.zone) == {"M4": [0]}
+
+
+def test_a_free_needs_no_order():
+    small = machine(16)
+    assert small.apply(alloc_request(3), []) == 0
+    assert small.apply(free_request(0), []) == NOTHING
+    assert lists(small.zone) == {"M4": [0]}
+
+
+@pytest.mark.parametrize("do", [Machine.apply, Machine.acts])
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (free_request(1), "cannot free pfn 1: in zone Normal, a block of order 1 at 0 is in use"),
+        (free_request(3), "cannot free pfn 3: in zone Normal, a block of order 1 at 2 is free"),
+        (free_request(16), "cannot free pfn 16: in zone Normal, no page of this zone is at 16"),
+        (free_received(1), "@1 cannot be freed: request 1 was refused"),
+        (free_received(2), "@2 cannot be freed: request 2 was a free"),
+        (free_received(3), "@3 names no earlier request: there are 3 so far"),
+    ],
+)
+def test_a_free_that_cannot_be_done_changes_nothing(do, request_, words):
+    small, received = machine(16), []
+    for request in (alloc_request(1), alloc_request(4), alloc_request(0), free_request(2)):
+        received.append(small.apply(request, received))
+    assert received == [0, REFUSED, 2, NOTHING]
+    received = [0, REFUSED, NOTHING]
+    before = contents(small.zone)
+    with pytest.raises(ValueError, match=words):
+        do(small, request_, received)
+    assert contents(small.zone) == before
+
+
+@pytest.mark.parametrize("do", [Machine.apply, Machine.acts])
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (alloc_request(0, cpu=1), "cpu 1 of node 0 does not exist"),
+        (alloc_request(0, node=2), "cpu 0 of node 2 does not exist"),
+        (0x1B, "11|27|0x1b"),
+        (0x1F, "15|31|0x1f"),
+        (0x60, "6|96|0x60"),
+        (-1, "-1"),
+    ],
+)
+def test_a_request_this_machine_does_not_have_changes_nothing(do, request_, words):
+    small = machine(16)
+    before = contents(small.zone)
+    with pytest.raises(ValueError, match=words):
+        do(small, request_, [])
+    assert contents(small.zone) == before
+
+
+def test_acts_begin_with_the_request_and_do_it():
+    watched, plain, received = machine(16), machine(16), []
+    for request in (alloc_request(1), alloc_request(0, UNMOVABLE), alloc_request(0), free_received(0)):
+        acts = watched.acts(request, received)
+        received.append(plain.apply(request, received))
+        assert contents(watched.zone) == contents(plain.zone)
+    assert received == [0, REFUSED, 2, NOTHING]
+    assert acts[0] == Asked("free", 1, MOVABLE, 0)
+
+
+def test_a_blank_machine_of_the_same_shape_takes_a_snapshot():
+    original = Machine(boot(1000, 4095, "DMA32"))
+    original.apply(alloc_request(3), [])
+    blank = original.blank()
+    assert (blank.zone.start_pfn, blank.zone.end_pfn, blank.zone.name) == (4095, 5095, "DMA32")
+    assert blank.zone.nr_free_pages() == 0
+    blank.restore(original.snapshot())
+    assert contents(blank.zone) == contents(original.zone)
+    blank.apply(alloc_request(3), [])
+    assert contents(blank.zone) != contents(original.zone)
+
+
+@pytest.mark.parametrize(("size", "pages"), [(17, 17), ("64 KiB", 16), ("64 MiB", 16384)])
+def test_a_machine_has_all_its_memory_free(size, pages):
+    assert machine(size).zone.nr_free_pages() == pages
+
+
+@pytest.mark.parametrize("size", [0, "0 MiB", "5 KiB", "much"])
+def test_a_machine_that_cannot_be(size):
+    with pytest.raises(ValueError, match="cannot be|is 1024 bytes more|is not a size"):
+        machine(size)

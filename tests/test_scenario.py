@@ -1,0 +1,68 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from zones import lists
+
+from pagelab.lab.request import RequestError
+from pagelab.lab.scenario import even_then_odd, shuffled_frees, some_free, text
+from pagelab.mm.zone import MOVABLE
+
+
+def end(tape):
+    return tape.at(len(tape)).zone
+
+
+def test_typed_requests_run_on_free_memory():
+    tape = text("alloc 0; alloc 2; free @0", pages="128 KiB")
+    assert lists(tape.at(0).zone) == {"M5": [0]}
+    assert lists(end(tape)) == {"M2": [0], "M3": [8], "M4": [16]}
+    assert len(text()) == 0
+    assert text().at(0).zone.nr_free_pages() == 16
+
+
+def test_what_cannot_run_is_an_error():
+    with pytest.raises(RequestError, match="cannot free pfn 3"):
+        text("alloc 0; free 3")
+    with pytest.raises(ValueError, match="a zone of 0 pages"):
+        text("", pages=0)
+
+
+@pytest.mark.parametrize("pages", [16, 64, 100])
+def test_even_pages_merge_nothing_and_odd_pages_merge_all(pages):
+    tape = even_then_odd(pages)
+    assert len(tape) == 2 * pages
+    assert tape.at(pages).zone.nr_free_pages() == 0
+    half = tape.at(pages + (pages + 1) // 2).zone
+    assert half.counts() == [pages // 2] + [0] * 10
+    assert half.blocks(0, MOVABLE) == list(range(pages - 2, -1, -2))
+    assert lists(end(tape)).keys() == lists(tape.at(0).zone).keys()
+    assert end(tape).nr_free_pages() == pages
+
+
+def test_some_pages_freed_in_the_order_given():
+    tape = some_free([2, 3, 0, 9], pages=64)
+    assert tape.text == "alloc 0 x64; free 2; free 3; free 0; free 9"
+    assert lists(end(tape)) == {"M0": [9, 0], "M1": [2]}
+
+
+@pytest.mark.parametrize(("free", "pfn"), [([3, 3], 3), ([16], 16)])
+def test_a_page_is_freed_once_and_only_if_it_exists(free, pfn):
+    with pytest.raises(ValueError, match=f"cannot free pfn {pfn}"):
+        some_free(free)
+
+
+@given(st.integers(), st.integers(0, 16))
+def test_a_seed_gives_one_run(seed, count):
+    tape = shuffled_frees(seed, count)
+    assert tape.text == shuffled_frees(seed, count).text
+    assert end(tape).nr_free_pages() == count
+    assert len(tape) == 16 + count
+
+
+def test_seeds_differ():
+    assert len({shuffled_frees(seed, 8).text for seed in range(20)}) == 20
+
+
+def test_more_pages_than_there_are_cannot_be_freed():
+    with pytest.raises(ValueError, match="[Ss]ample"):
+        shuffled_frees(1, 17)
