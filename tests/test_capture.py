@@ -28,6 +28,7 @@ from pagelab.real.capture import (
     parse_buddyinfo,
     parse_pagetypeinfo,
     parse_zoneinfo,
+    this_machine,
     write_capture,
 )
 from pagelab.real.verify import verify
@@ -559,3 +560,31 @@ def test_other_systems_are_refused(tmp_path, monkeypatch):
 
 def test_a_capture_can_be_made_of_bytes():
     assert Capture("mine", {"S0.buddyinfo": bytearray(LINE.encode())}).buddyinfo("S0") == {(0, "DMA32"): COUNTS}
+
+
+def test_this_machine_is_read_where_it_can_be(tmp_path):
+    (tmp_path / "buddyinfo").write_text(LINE)
+    here = this_machine(tmp_path)
+    assert here.text == LINE
+    assert here.words.startswith("This machine, Linux ")
+    assert str(here) == f"{here.words}\n\n{LINE.rstrip()}"
+
+
+def test_pages_of_another_size_are_said(tmp_path, monkeypatch):
+    (tmp_path / "buddyinfo").write_text(LINE)
+    monkeypatch.setattr("mmap.PAGESIZE", 16384)
+    assert this_machine(tmp_path).words.endswith("A page has 16,384 bytes here, not 4,096.")
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [(None, "No such file"), (LINE.replace("29", "29 0 0").encode(), "13 columns"), (b"", "is empty"), (b"\xff", "ascii")],
+)
+def test_where_it_cannot_the_capture_stands_in(tmp_path, data, reason):
+    if data is not None:
+        (tmp_path / "buddyinfo").write_bytes(data)
+    here = this_machine(tmp_path)
+    assert parse_buddyinfo(here.text)[0, "DMA32"] == COUNTS
+    assert here.words.startswith("This machine has no /proc/buddyinfo to read (")
+    assert reason in here.words
+    assert here.words.endswith("Here is that of the captured machine.")

@@ -5,10 +5,10 @@ at. What is right is said first.
 """
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .question import Question, Run, read_answer, write_answer
+from .question import LargestOrder, Question, Run, read_answer, write_answer
 from .scenario import shuffled_frees, some_free
 from .variant import HEAD_RULE, VARIANTS, evidence, stopped, unlinked
 
@@ -141,6 +141,7 @@ _RULES = {
     "Fit": "Rule: a block of order o has 2^o pages: 1, 2, 4, 8. Take the smallest that holds {q.pages}.",
     "Walked": "Rule: from the head of the list, each node before the buddy is passed once. Page 0 was freed first: it stands last.",
     "PagesIn": "Rule: column o counts blocks of 2^o pages. Multiply each count by its pages and add.",
+    "LargestOrder": "Rule: a request of order o needs a block of order o or more. Look for the last column that is not 0: not {given}.",
     "Heads": "Rule: a block of order o starts at a multiple of 2^o. Ask at {q.start}: of which powers of two is it a multiple?",
     "CountsOf": "Rule: two free buddies of one order are one block of the next. Pair the pages first: 2-3, then 4-5.",
     "Value": "Rule: this number is read from the capture. It is not {given}; look at the line that the text above names.",
@@ -229,3 +230,21 @@ def one_free(seed: int, pages: int = 32) -> dict[str, Question]:
 
     block = draw(seed, make, ("one-merge", "neighbour"))
     return {"block": block, "merges": Run(block.tape, block.requests, "merges")}
+
+
+def largest_orders(zones: Mapping[tuple[int, str], Sequence[int]]) -> dict[str, Question]:
+    """Ask for each zone with a free block: what is the largest order that its lists can serve?
+
+    Args:
+        zones: 11 counts of free blocks for each (node, zone), as `pagelab.real.capture.parse_buddyinfo` returns them.
+
+    Returns:
+        From the zone's name, with its node where there is more than one, to the question.
+
+    >>> largest_orders({(0, "DMA32"): [9, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0]})["DMA32"].truth()
+    2
+    """
+    several = len({node for node, _ in zones}) > 1
+    return {
+        f"node {node} {zone}" if several else zone: LargestOrder(tuple(counts)) for (node, zone), counts in zones.items() if any(counts)
+    }

@@ -249,6 +249,18 @@ class PagesIn:
 
 
 @dataclass(frozen=True)
+class LargestOrder:
+    """What is the largest order that a line of /proc/buddyinfo can serve as it stands, nothing reclaimed or moved?"""
+
+    counts: tuple[int, ...]
+    form: str = "number"
+
+    def truth(self) -> int:
+        """Return the highest order with a free block."""
+        return max(order for order, count in enumerate(self.counts) if count)
+
+
+@dataclass(frozen=True)
 class Heads:
     """At which pfns do the free blocks of this range start, all its pages free?"""
 
@@ -286,7 +298,7 @@ class Value:
         return self.value
 
 
-Question = Run | StepWith | Fit | Walked | PagesIn | Heads | CountsOf | Value
+Question = Run | StepWith | Fit | Walked | PagesIn | LargestOrder | Heads | CountsOf | Value
 
 
 def restart(tape: Tape[Machine], zone_type: type[Zone]) -> Machine:

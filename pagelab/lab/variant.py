@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from ..mm.act import Act, Compared, Linked, Refused, Unlinked, held_block
 from ..mm.machine import FREE
-from ..mm.units import NR_PAGE_ORDERS, format_size, get_order
+from ..mm.units import NR_PAGE_ORDERS, PAGE_SIZE, format_size, get_order
 from ..mm.zone import Zone
 from .caption import captions, span
-from .question import REFUSAL, CountsOf, Fit, Heads, PagesIn, Question, Run, StepWith, Value, Walked
+from .question import REFUSAL, CountsOf, Fit, Heads, LargestOrder, PagesIn, Question, Run, StepWith, Value, Walked
 
 
 class Variant(NamedTuple):
@@ -171,6 +171,14 @@ def _one_column(question: Question) -> int | None:
     return question.counts[question.order] if isinstance(question, PagesIn) and question.order else None
 
 
+def _free_is_enough(question: Question) -> int | None:
+    return min(NR_PAGE_ORDERS - 1, _free_pages(question).bit_length() - 1) if isinstance(question, LargestOrder) else None
+
+
+def _free_pages(question: LargestOrder) -> int:
+    return sum(count << order for order, count in enumerate(question.counts))
+
+
 def _round_down(question: Question) -> int | None:
     return question.pages.bit_length() - 1 if isinstance(question, Fit) and question.ask == "order" else None
 
@@ -316,6 +324,14 @@ VARIANTS = (
         lambda q: (
             f"Rule: a larger block can be split. Column {q.order} has {q.counts[q.order]}, and each block of order {q.order + 1} "
             f"in the next column holds two more: {q.truth()}."
+        ),
+    ),
+    Variant(
+        "free-is-enough",
+        _free_is_enough,
+        lambda q: (
+            f"Rule: a request needs one block. {_free_pages(q):,} pages ({format_size(_free_pages(q) << 12)}) are free, "
+            f"but no column above {q.truth()} has a block: the largest is of order {q.truth()}, {format_size(PAGE_SIZE << q.truth())}."
         ),
     ),
     Variant(

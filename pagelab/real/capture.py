@@ -6,18 +6,20 @@ sentence, a CaptureError.
 """
 
 import gzip
+import mmap
+import platform
 import re
 import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from pagelab.mm.units import NR_PAGE_ORDERS
+from pagelab.mm.units import NR_PAGE_ORDERS, PAGE_SIZE
 from pagelab.real.archive import CHUNK, MAX_FILE, PACKED, fail, find_files, read_file
 from pagelab.real.archive import CaptureError as CaptureError
 
@@ -408,6 +410,39 @@ def example(name: str = "61-buddy-256M-1cpu") -> Capture:
     if name not in names:
         raise ValueError(f"{name!r} is not an example: choose from {', '.join(names)}")
     return open_capture(EXAMPLES / name)
+
+
+class Here(NamedTuple):
+    """Free memory as `this_machine` found it: a sentence that says whose it is, and the text of a /proc/buddyinfo."""
+
+    words: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.words}\n\n{self.text.rstrip()}"
+
+
+def this_machine(proc: str | Path = "/proc") -> Here:
+    """Read this machine's /proc/buddyinfo; where there is none, or none of the known form, that of the example.
+
+    Args:
+        proc: where /proc is.
+
+    Returns:
+        The text, and a sentence that says which of the two it is.
+
+    >>> this_machine(EXAMPLES).text == example().text("S0.buddyinfo.pre")
+    True
+    """
+    try:
+        text = (Path(proc) / "buddyinfo").read_text("ascii")
+        parse_buddyinfo(text)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        words = f"This machine has no /proc/buddyinfo to read ({reason}). Here is that of the captured machine."
+        return Here(words, example().text("S0.buddyinfo.pre"))
+    page = "" if mmap.PAGESIZE == PAGE_SIZE else f" A page has {mmap.PAGESIZE:,} bytes here, not {PAGE_SIZE:,}."
+    return Here(f"This machine, Linux {platform.release()}, at this moment.{page}", text)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What a learner sees: players, figures, and the fields that predictions are typed into."""

@@ -18,6 +18,7 @@ from .drawing import Rect
 from .palette import GAP
 
 MAX_CELLS = 65_536
+TILES = 16  # pageblocks in a row of tiles
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ class Strip:
     pages: int
 
 
-def strip(tape: Tape[Machine], points: int = 1600) -> Strip:
+def strip(tape: Tape[Machine], points: int = 400) -> Strip:
     """Run a tape once and note free pages and the largest free order.
 
     Args:
@@ -156,7 +157,8 @@ class Layout:
     """Where each page lies on a map.
 
     cells: int64 array, shape (rows, columns): the place of a page (its pfn minus `start`, divided by `per_cell`) or -1 for a gap.
-    w, h: CSS pixels of a cell. start: pfn of place 0. per_cell: pages per cell, 1, 2, 4 ...
+    w, h: CSS pixels of a cell. start: pfn of place 0. per_cell: pages per cell, 1, 2, 4 ... across: places in a row. tiled: a pageblock is
+    a tile of 16 x 32 places.
     """
 
     cells: NDArray[np.int64]
@@ -165,38 +167,39 @@ class Layout:
     start: int
     per_cell: int
     across: int
-    kind: str
+    tiled: bool
 
     @property
     def width(self) -> float:
         """CSS pixels across."""
-        return self.cells.shape[1] * self.w
+        return float(self.cells.shape[1] * self.w)
 
     @property
     def height(self) -> float:
         """CSS pixels down."""
-        return self.cells.shape[0] * self.h
+        return float(self.cells.shape[0] * self.h)
 
     def rects(self, pfn: int, order: int) -> list[Rect]:
-        """Return the rectangles that a block covers: one, or one for each pageblock or row that it spans."""
-        first = (pfn - self.start) // self.per_cell
-        last = (pfn - self.start + (1 << order) - 1) // self.per_cell
-        unit = PAGEBLOCK_NR_PAGES if self.kind != "rows" else self.across
-        found = []
-        at = first
-        while at <= last:
-            end = min(last, at - at % unit + unit - 1)
-            (top, left), (bottom, right) = self._place(at), self._place(end)
-            if bottom > top and (right - left + 1) % self.across:
-                end = at - at % self.across + self.across - 1
-                bottom, right = self._place(end)
-            found.append(Rect(left * self.w, top * self.h, (right - left + 1) * self.w, (bottom - top + 1) * self.h))
-            at = end + 1
-        return _joined(found)
+        """Return the rectangles that a block covers: one, or one for each pageblock that it spans."""
+        first, end = (pfn - self.start) // self.per_cell, (pfn - self.start + (1 << order) - 1) // self.per_cell + 1
+        edges = sorted({first, end, *range(-(-first // PAGEBLOCK_NR_PAGES) * PAGEBLOCK_NR_PAGES, end, PAGEBLOCK_NR_PAGES)})
+        return [rect for low, high in zip(edges, edges[1:], strict=False) for rect in self._runs(low, high)]
 
-    def _place(self, at: int) -> tuple[int, int]:
-        row, column = _places(self.kind, self.across, self.cells.shape[1])(np.array([at]))
-        return int(row[0]), int(column[0])
+    def _runs(self, low: int, high: int) -> list[Rect]:
+        """Return one rectangle for places inside a pageblock that fill whole rows or lie in one row; else one for each row."""
+        if (low % self.across or high % self.across) and low // self.across != (high - 1) // self.across:
+            cut = (low // self.across + 1) * self.across
+            return [*self._runs(low, cut), *self._runs(cut, high)]
+        rows, columns = _places(self.across, self.tiled, np.array([low, high - 1]))
+        x, y = float(columns[0] * self.w), float(rows[0] * self.h)
+        return [Rect(x, y, float((columns[1] - columns[0] + 1) * self.w), float((rows[1] - rows[0] + 1) * self.h))]
+
+    def pfn_at(self, x: float, y: float) -> int | None:
+        """Return the first pfn of the cell at a place of the map, or None where there is no page."""
+        row, column = int(y // self.h), int(x // self.w)
+        if not (0 <= row < self.cells.shape[0] and 0 <= column < self.cells.shape[1]) or self.cells[row, column] < 0:
+            return None
+        return self.start + int(self.cells[row, column]) * self.per_cell
 
     def image(self, states: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the map as an image of state bytes, row 0 on top; gaps are GAP.
@@ -208,15 +211,13 @@ class Layout:
         return np.where(self.cells >= 0, np.append(states, GAP)[self.cells], np.uint8(GAP))
 
 
-def _joined(rects: list[Rect]) -> list[Rect]:
-    joined = rects[:1]
-    for rect in rects[1:]:
-        last = joined[-1]
-        if (rect.x, rect.w) == (last.x, last.w) and rect.y == last.y + last.h:
-            joined[-1] = Rect(last.x, last.y, last.w, last.h + rect.h)
-        else:
-            joined.append(rect)
-    return joined
+def _places(across: int, tiled: bool, at: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows and columns of places, with a gap between pageblocks."""
+    block, inside = at // PAGEBLOCK_NR_PAGES, at % PAGEBLOCK_NR_PAGES
+    if tiled:
+        down = PAGEBLOCK_NR_PAGES // across
+        return block // TILES * (down + 2) + inside // across, block % TILES * (across + 1) + inside % across
+    return at // across + block * (across == 64), at % across
 
 
 @lru_cache(maxsize=8)
@@ -234,19 +235,14 @@ def layout(start_pfn: int, nr_pages: int) -> Layout:
     ((1, 16), (71, 64))
     """
     per_cell = 1
-    if nr_pages <= 4096:
-        start = start_pfn - start_pfn % 64 if nr_pages > 64 else start_pfn
-        places = start_pfn - start + nr_pages
-        across = min(16 if places <= 16 else 32 if places <= 64 else 64, 64)
-        size = {16: (28.0, 28.0), 32: (14.0, 28.0), 64: (7.0, 8.0 if places <= 1024 else 6.0)}[across]
-        kind = "labelled" if places <= 64 else "rows"
-    else:
-        start = start_pfn - start_pfn % PAGEBLOCK_NR_PAGES
-        while start_pfn - start + nr_pages > MAX_CELLS * per_cell:
-            per_cell *= 2
-        places, across, size, kind = -(-(start_pfn - start + nr_pages) // per_cell), 16, (3.0, 2.0), "tiles"
-    at = np.arange(places)
-    rows, columns = _places(kind, across, 0)(at)
-    cells = np.full((rows.max() + 1, columns.max() + 1), -1, np.int64)
-    cells[rows, columns] = at
-    return Layout(cells, *size, start, per_cell, across, kind)
+    tiled = nr_pages > 4096
+    start = start_pfn - start_pfn % (PAGEBLOCK_NR_PAGES if tiled else 64 if nr_pages > 64 else 1)
+    while start_pfn - start + nr_pages > MAX_CELLS * per_cell:
+        per_cell *= 2
+    places = -(-(start_pfn - start + nr_pages) // per_cell)
+    across = 16 if tiled or places <= 16 else 32 if places <= 64 else 64
+    w, h = (2.8, 2.0) if tiled else {16: (28.0, 28.0), 32: (14.0, 28.0), 64: (7.0, 8.0 if places <= 1024 else 6.0)}[across]
+    rows, columns = _places(across, tiled, np.arange(places))
+    cells = np.full((int(rows.max()) + 1, int(columns.max()) + 1), -1, np.int64)
+    cells[rows, columns] = np.arange(places)
+    return Layout(cells, w, h, start, per_cell, across, tiled)

@@ -23,20 +23,22 @@ class Rect(NamedTuple):
 
 QUADS = ("left", "top", "right", "bottom", "fill", "fill_alpha", "line", "line_width", "dash", "hatch", "hatch_color", "tip")
 WORDS = ("x", "y", "text", "color", "size", "style", "font", "align")
+Columns = dict[str, list[Any]]
 
 
 class Drawing:
-    """Quads and words in the order in which they are drawn.
+    """Blocks, then marks on them, then words, each in the order in which they are drawn.
 
     Args:
         theme: light or dark.
-        scale: multiplies type and line widths; coordinates are scaled by the figure.
+        scale: multiplies type and line widths; the figure scales the coordinates.
     """
 
     def __init__(self, theme: Theme, scale: float = 1) -> None:
         self.theme, self.scale = theme, scale
-        self.quads: dict[str, list[Any]] = {name: [] for name in QUADS}
-        self.words: dict[str, list[Any]] = {name: [] for name in WORDS}
+        self.blocks: Columns = {name: [] for name in QUADS}
+        self.marks: Columns = {name: [] for name in QUADS}
+        self.words: Columns = {name: [] for name in WORDS}
 
     def quad(
         self,
@@ -46,30 +48,24 @@ class Drawing:
         width: float = 1,
         dash: str = "solid",
         hatch: str = "blank",
-        hatch_color: str = "quiet",
         tip: str = "",
+        alpha: float = 1,
     ) -> None:
-        """Draw a rectangle; colours are roles of the theme, None for nothing; tip is shown on hover, lines parted by newlines."""
+        """Draw a rectangle; colours are roles of the theme, None for nothing. With a tip it is a block, shown on hover; else a mark."""
         colour = self.theme._asdict()
-        values = (rect.x, rect.y, rect.x + rect.w, rect.y + rect.h, colour[fill or "paper"], float(fill is not None))
-        values += (colour[line or "paper"], width * self.scale if line else 0, dash, hatch, colour[hatch_color], tip)
-        for name, value in zip(QUADS, values, strict=True):
-            self.quads[name].append(value)
+        row: list[Any] = [rect.x, rect.y, rect.x + rect.w, rect.y + rect.h, colour[fill or "paper"], alpha if fill else 0.0]
+        row += [colour[line or "paper"], width * self.scale if line else 0, dash]
+        row += [hatch, colour["quiet" if fill == "paper" else "paper"], tip]
+        for name, value in zip(QUADS, row, strict=True):
+            (self.blocks if tip else self.marks)[name].append(value)
 
-    def block(self, rect: Rect, look: Look, tip: str = "") -> None:
+    def block(self, rect: Rect, look: Look, tip: str = " ") -> None:
         """Draw a block in the fill, outline and hatch of its state."""
-        if look.fill == "free":
-            self.quad(rect, "free", "free_outline", tip=tip)
-        else:
-            self.quad(rect, look.fill, hatch=look.hatch, hatch_color="paper" if look.fill != "paper" else "quiet", tip=tip)
+        self.quad(rect, look.fill, "free_outline" if look.fill == "free" else None, hatch=look.hatch, tip=tip)
 
     def ring(self, rect: Rect, kind: str) -> None:
         """Draw a ring with a casing of paper: "changed" solid accent, "looked" dashed ink, "selected" solid ink."""
-        line, width, dash = {
-            "changed": ("changed", 2.0, "solid"),
-            "looked": ("ink", 1.5, "4 3"),
-            "selected": ("ink", 1.5, "solid"),
-        }[kind]
+        line, width, dash = _RINGS[kind]
         self.quad(rect.grown(1), None, "paper", width + 3)
         self.quad(rect.grown(1), None, line, width, dash)
 
@@ -85,7 +81,10 @@ class Drawing:
         align: str = "left",
     ) -> None:
         """Write a text with its vertical middle at y."""
-        values = (x, y, text, self.theme._asdict()[color], f"{size * self.scale:g}px", "bold" if bold else "normal")
-        values += (MONO if mono else SANS, align)
-        for name, value in zip(WORDS, values, strict=True):
+        row = [x, y, text, self.theme._asdict()[color], f"{size * self.scale:g}px", "bold" if bold else "normal"]
+        row += [MONO if mono else SANS, align]
+        for name, value in zip(WORDS, row, strict=True):
             self.words[name].append(value)
+
+
+_RINGS = {"changed": ("changed", 2.0, "solid"), "looked": ("ink", 1.5, "4 3"), "selected": ("ink", 1.5, "solid")}

@@ -110,7 +110,7 @@ def look(state: int) -> Look:
 def colours(theme: Theme) -> list[str]:
     """Return the fill of each of the 256 state bytes, for a colour mapper.
 
-    >>> len(colours(LIGHT)), colours(LIGHT)[HELD]
+    >>> len(colours(LIGHT)), colours(LIGHT)[0x60]
     (256, '#E4EFF7')
     """
     return [getattr(theme, look(state).fill) for state in range(256)]

@@ -1,0 +1,195 @@
+"""Bokeh figures that live in JupyterLab: made once, and given new columns at each step."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from bokeh.core.properties import value
+from bokeh.events import Tap
+from bokeh.io import output_notebook
+from bokeh.models import ColumnDataSource, CustomJS, CustomJSHover, HoverTool, Image, LinearColorMapper, Range1d
+from bokeh.plotting import figure
+from bokeh.resources import Resources
+from IPython import get_ipython
+from jupyter_bokeh import BokehModel
+from numpy.typing import NDArray
+
+from .columns import Layout
+from .drawing import Drawing
+from .palette import Theme, colours
+from .style import READY
+
+MARGIN = 4
+
+_loaded = False
+
+
+def load_bokehjs() -> None:
+    """Send BokehJS to the notebook, once for each kernel; without it no figure shows."""
+    global _loaded
+    if not _loaded and get_ipython() is not None:
+        output_notebook(Resources(mode="inline", components=["bokeh"]), hide_banner=True)
+        _loaded = True
+
+
+class LiveFigure(BokehModel):  # type: ignore[misc]
+    """A BokehModel that shows its present state whenever it is shown.
+
+    jupyter_bokeh 4.1.0 serialises the document once, in the constructor, so that a page reload or a second display would silently show the
+    first picture. Here it is serialised anew each time a front end asks.
+    """
+
+    def renew(self) -> None:
+        """Serialise the document as it is now; to be called before the figure is shown."""
+        self.render_bundle = self._model_to_traits(self._model)
+
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> Any:
+        """Return the state for a front end; when all of it is asked for, the document as it is now."""
+        if key is None and "render_bundle" in self._trait_values:
+            self._trait_values["render_bundle"] = self._model_to_traits(self._model)
+        return super().get_state(key, drop_defaults)
+
+
+class Canvas:
+    """A figure in CSS pixels with an image, blocks, marks and words, each one source that is assigned once a step.
+
+    Args:
+        name: of the figure; its sources are NAME-pages, NAME-blocks, NAME-marks and NAME-words.
+        width, height: CSS pixels.
+        scale: 1.5 for the last row of a lecture room.
+    """
+
+    def __init__(self, name: str, width: float, height: float, theme: Theme, scale: float = 1) -> None:
+        self.width, self.height, self.scale = width, height, scale
+        self.figure = figure(
+            name=name,
+            width=round((width + 2 * MARGIN) * scale),
+            height=round(height * scale),
+            x_range=Range1d(start=-MARGIN, end=width + MARGIN),
+            y_range=Range1d(start=height, end=0),
+            toolbar_location=None,
+            tools="",
+            min_border=0,
+            outline_line_color=None,
+            background_fill_color=None,
+            border_fill_color=None,
+        )
+        self.figure.axis.visible = False
+        self.figure.grid.visible = False
+        self.sources = {part: ColumnDataSource(name=f"{name}-{part}") for part in ("pages", "blocks", "marks", "words")}
+        self.mapper = LinearColorMapper(palette=colours(theme), low=-0.5, high=255.5)
+        self.where: Layout | None = None
+        self._glyphs()
+        self.show(Drawing(theme, scale))
+
+    def _glyphs(self) -> None:
+        plot = self.figure
+        image = Image(image="image", x="x", y="y", dw="dw", dh="dh", color_mapper=self.mapper)
+        self.image = plot.add_glyph(self.sources["pages"], image, level="image")
+        quads = {
+            part: plot.quad(
+                left="left",
+                right="right",
+                top="top",
+                bottom="bottom",
+                fill_color="fill",
+                fill_alpha="fill_alpha",
+                line_color="line",
+                line_width="line_width",
+                line_dash="dash",
+                hatch_pattern="hatch",
+                hatch_color="hatch_color",
+                hatch_alpha=0.5,
+                hatch_scale=6,
+                hatch_weight=1,
+                source=self.sources[part],
+            )
+            for part in ("blocks", "marks")
+        }
+        plot.text(
+            "x",
+            "y",
+            "text",
+            text_color="color",
+            text_font_size="size",
+            text_font_style="style",
+            text_font="font",
+            text_align="align",
+            text_baseline=value("middle"),
+            source=self.sources["words"],
+        )
+        plot.add_tools(HoverTool(renderers=[quads["blocks"]], tooltips=_tooltip("@tip{safe}"), attachment="right"))
+
+    def show(self, drawing: Drawing, image: NDArray[np.uint8] | None = None, at: tuple[float, float] = (0, 0)) -> None:
+        """Show a drawing over an image of state bytes whose upper left corner is at `at`."""
+        self.sources["blocks"].data = drawing.blocks
+        self.sources["marks"].data = drawing.marks
+        self.sources["words"].data = drawing.words
+        if image is None or self.where is None:
+            self.sources["pages"].data = {name: [] for name in ("image", "x", "y", "dw", "dh")}
+            return
+        size = {"dw": [self.where.width], "dh": [self.where.height]}
+        self.sources["pages"].data = {"image": [image], "x": [at[0]], "y": [at[1]], **size}
+
+    def show_marks(self, drawing: Drawing) -> None:
+        """Show the marks and words of a drawing, and leave blocks and image as they are."""
+        self.sources["marks"].data = drawing.marks
+        self.sources["words"].data = drawing.words
+
+    def set_theme(self, theme: Theme) -> None:
+        """Change the colours of the image; the drawing brings its own."""
+        self.mapper.palette = colours(theme)
+
+    def map_pages(self, where: Layout, at: tuple[float, float]) -> None:
+        """Tell where pages lie, so that hovering over the image names them."""
+        self.where = where
+        cells = ColumnDataSource({"place": where.cells.astype(np.int32).ravel()})
+        args = {"cells": cells, "pages": self.sources["pages"]}
+        numbers = {"columns": where.cells.shape[1], "w": where.w, "h": where.h, "left": at[0], "top": at[1]}
+        numbers |= {"start": where.start, "per": where.per_cell}
+        formatter = CustomJSHover(args={**args, "n": numbers}, code=_HOVER)
+        tip = _tooltip("$x{custom}")
+        self.figure.add_tools(HoverTool(renderers=[self.image], tooltips=tip, formatters={"$x": formatter}, attachment="right"))
+
+    def on_tap(self, do: Callable[[float, float], None]) -> None:
+        """Call `do(x, y)` when the figure is clicked."""
+        self.figure.on_event(Tap, lambda event: do(event.x, event.y))
+
+    def on_show(self, label: str, set_theme: Callable[[str], None]) -> None:
+        """Each time the figure is laid out, name it for screen readers and tell which theme the page has."""
+        seen = ColumnDataSource({"theme": [""]})
+        seen.on_change("data", lambda _attr, _old, new: set_theme(new["theme"][0]))
+        script = CustomJS(args={"figure": self.figure, "seen": seen, "label": label}, code=READY)
+        self.figure.js_on_change("inner_width", script)
+
+    def widget(self) -> LiveFigure:
+        """Return the figure as a widget."""
+        return LiveFigure(self.figure)
+
+
+def _tooltip(field: str) -> str:
+    return f'<div style="font: 12px Helvetica, Arial, sans-serif; line-height: 16px">{field}</div>'
+
+
+_HOVER = """
+const column = Math.floor((special_vars.x - n.left) / n.w), row = Math.floor((special_vars.y - n.top) / n.h);
+const place = cells.data.place[row * n.columns + column];
+if (place === undefined || place < 0) return '';
+const pfn = n.start + place * n.per;
+const image = pages.data.image[0];
+const state = (image.flat ? image.flat() : image)[row * n.columns + column];
+const types = ['unmovable', 'movable', 'reclaimable', 'highatomic', 'cma', 'isolate'];
+let kind = 'not a page of this zone';
+if (state < 0x60) kind = `free, order ${state & 15}, ${types[state >> 4]}`;
+else if (state < 0x80) kind = 'held by the request';
+else if (state < 0xe0) kind = `in use, order ${state & 15}, ${types[(state >> 4) & 7]}`;
+else if (state == 0xf0) kind = 'reserved';
+else if (state == 0xf1) kind = 'in use, kind not known';
+const pages_here = n.per > 1 ? `pages ${pfn}-${pfn + n.per - 1}` : `page ${pfn}`;
+let block = '';
+if (state < 0xe0 && (state & 15) > 0) {
+  const head = Math.floor(pfn / 2 ** (state & 15)) * 2 ** (state & 15);
+  block = `<br>block ${head}-${head + 2 ** (state & 15) - 1}`;
+}
+return `<b>${pages_here}</b><br>${kind}${block}<br>0x${(pfn * 4096).toString(16)}`;
+"""
