@@ -22,9 +22,14 @@ TABLE = {
         *("__init__", "units", "zone", "act", "free_set", "page_alloc", "fallback", "pcp", "machine", "slab_layout"),
         *("slub", "struct_page", "free_state", "memmap", "dax", "sg"),
     ],
-    "lab/": ["__init__", "request", "tape", "scenario", "caption", "question", "variant", "exercise", "progress", "task"],
+    "lab/": [
+        *("__init__", "request", "tape", "scenario", "caption", "question", "stand_in", "variant", "exercise", "progress", "task"),
+    ],
     "real/": ["__init__", "archive", "capture", "replay", "verify"],
-    "view/": ["columns", "palette", "live_figure", "player", "predict", "__init__"],
+    "view/": [
+        *("palette", "drawing", "columns", "words", "page_map", "free_lists", "ladder", "strip"),
+        *("style", "live_figure", "panel", "player", "answer", "live_task", "real_map", "__init__"),
+    ],
     "": ["course", "cli", "__main__"],
 }
 ORDER = ["__init__"] + [room + name for room, names in TABLE.items() for name in names]

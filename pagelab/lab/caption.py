@@ -78,48 +78,50 @@ def _caption(before: Sequence[Act], act: Act) -> Caption:
             text = f"A caller asks for a block of order {order} ({pages}), {MIGRATETYPES[mt]}."
             return Caption(f"ask: order {order}", text, "__alloc_pages()", _ALLOC)
         case Asked(_, order, _, pfn):
-            return Caption(f"ask: free {pfn}", f"The owner of {span(pfn, order)} gives it back: order {order}.", "__free_pages()", _ALLOC)
-        case Looked(low, high, mt):
-            return _looked(low, high, mt)
+            text = f"The owner of {span(pfn, order)} gives it back: order {order}."
+            return Caption(f"ask: free {pfn}", text, "__free_pages()", _ALLOC)
+        case Given(pfn, order):
+            comes = "come" if order else "comes"
+            buddy = f"{pfn} ^ {1 << order} = {pfn ^ (1 << order)}"
+            text = f"{span(pfn, order).capitalize()} {comes} back. Its buddy at order {order} is {buddy}."
+            return Caption(f"{pfn} comes back", text, "__free_one_page()", _ALLOC)
+        case Compared():
+            return _compared(act, held)
+        case Relabelled(pfn, order, mt):
+            text = f"The pageblocks of {span(pfn, order)} are labelled {MIGRATETYPES[mt]} now."
+            return Caption(f"label {pfn} {MIGRATETYPES[mt]}", text, "__free_one_page()", _ALLOC)
         case Unlinked(pfn, order, _) if freeing and held:
             return _merged(held, pfn, order)
+        case Linked(pfn, order, mt, tail) if freeing:
+            end, on = "tail" if tail else "head", f"{MIGRATETYPES[mt]} list of order {order}"
+            text = f"{span(pfn, order).capitalize()}: free, order {order}. The block goes to the {end} of the {on}."
+            return Caption(f"link {pfn} at the {end} of list {order}", text, "__add_to_free_list()", _ALLOC)
+    return _handed_out(before, act, held)
+
+
+def _handed_out(before: Sequence[Act], act: Act, held: tuple[int, int] | None) -> Caption:
+    function = "__rmqueue_smallest()"
+    match act:
+        case Looked(low, high, mt):
+            which = f"list of order {low} is" if low == high else f"lists of orders {low} to {high} are"
+            short = f"list {low}: empty" if low == high else f"lists {low} to {high}: empty"
+            return Caption(short, f"The {MIGRATETYPES[mt]} {which} empty.", function, _ALLOC)
         case Unlinked(pfn, order, mt):
             wanted = next(a.order for a in before if isinstance(a, Asked))
             rest = "It fits exactly." if order == wanted else f"It is larger than order {wanted}, so it is split."
             text = f"The head of the {MIGRATETYPES[mt]} list of order {order} is {pfn}. It leaves the list. {rest}"
-            return Caption(f"take {pfn} off list {order}", text, "__rmqueue_smallest()", _ALLOC)
-        case Linked(pfn, order, mt, tail) if freeing:
-            end = "tail" if tail else "head"
-            text = f"{span(pfn, order).capitalize()}: free, order {order}. The block goes to the {end} of the {MIGRATETYPES[mt]} list of order {order}."
-            return Caption(f"link {pfn} at the {end} of list {order}", text, "__add_to_free_list()", _ALLOC)
+            return Caption(f"take {pfn} off list {order}", text, function, _ALLOC)
         case Linked(pfn, order, _, _):
             lower = held[0] if held else pfn
             text = f"The upper half, {pfn}, goes to the head of list {order}. What is left at {lower} has order {order}."
             return Caption(f"split: {pfn} to list {order}", text, "expand()", _ALLOC)
         case Taken(pfn, order, _):
-            return Caption(
-                f"hand out {pfn}", f"The caller receives {span(pfn, order)}: pfn {pfn}, order {order}.", "__rmqueue_smallest()", _ALLOC
-            )
-        case Given(pfn, order):
-            buddy = pfn ^ (1 << order)
-            text = f"{span(pfn, order).capitalize()} comes back. Its buddy at order {order} is {pfn} ^ {1 << order} = {buddy}."
-            text = text.replace("comes", "come") if order else text
-            return Caption(f"{pfn} comes back", text, "__free_one_page()", _ALLOC)
-        case Compared():
-            return _compared(before, act, held)
-        case Relabelled(pfn, order, mt):
-            text = f"The pageblocks of {span(pfn, order)} are labelled {MIGRATETYPES[mt]} now."
-            return Caption(f"label {pfn} {MIGRATETYPES[mt]}", text, "__free_one_page()", _ALLOC)
+            text = f"The caller receives {span(pfn, order)}: pfn {pfn}, order {order}."
+            return Caption(f"hand out {pfn}", text, function, _ALLOC)
         case Refused(order, mt):
             text = f"No {MIGRATETYPES[mt]} list from order {order} up has a block. The caller receives NULL: the request is refused."
-            return Caption("refused", text, "__rmqueue_smallest()", _ALLOC)
-
-
-def _looked(low: int, high: int, mt: int) -> Caption:
-    if low == high:
-        return Caption(f"list {low}: empty", f"The {MIGRATETYPES[mt]} list of order {low} is empty.", "__rmqueue_smallest()", _ALLOC)
-    text = f"The {MIGRATETYPES[mt]} lists of orders {low} to {high} are empty."
-    return Caption(f"lists {low} to {high}: empty", text, "__rmqueue_smallest()", _ALLOC)
+            return Caption("refused", text, function, _ALLOC)
+    raise ValueError(f"{act!r} is no act of an allocation")
 
 
 def _merged(held: tuple[int, int], buddy: int, order: int) -> Caption:
@@ -131,7 +133,7 @@ def _merged(held: tuple[int, int], buddy: int, order: int) -> Caption:
     return Caption(f"merge {buddy}", text, "__free_one_page() → page_is_buddy()", _MERGE)
 
 
-def _compared(before: Sequence[Act], act: Compared, held: tuple[int, int] | None) -> Caption:
+def _compared(act: Compared, held: tuple[int, int] | None) -> Caption:
     pfn, order = held or (act.pfn, act.order)
     if act.order > order:
         return _tail_test(pfn, order, act)

@@ -1,7 +1,7 @@
 """Answers graded with a reason.
 
-A wrong answer that a variant gives gets that variant's message. Any other is met with the rule, the numbers of the case and the step to look
-at. What is right is said first.
+A wrong answer that a variant gives gets that variant's message. Any other is met with the rule, the numbers of the case and the step to
+look at. What is right is said first.
 """
 
 import random
@@ -161,6 +161,9 @@ def draw(seed: int, make: Callable[[random.Random], Run], apart: tuple[str, ...]
 
     Raises:
         ValueError: as many questions as `DRAWS` were drawn and none tells the theories apart.
+
+    >>> draw(1, lambda r: Run(shuffled_frees(r.randrange(99), 4), "alloc 0", "pfn"), ("lifo-only",)).ask
+    'pfn'
     """
     source = random.Random(seed)
     for _ in range(DRAWS):

@@ -13,6 +13,7 @@ from ..mm.units import NR_PAGE_ORDERS, PAGE_SIZE, format_size, get_order
 from ..mm.zone import Zone
 from .caption import captions, span
 from .question import REFUSAL, CountsOf, Fit, Heads, LargestOrder, PagesIn, Question, Run, StepWith, Value, Walked
+from .stand_in import Fifo, LifoOnly, LowestAddress, Neighbour, OneMerge, Shatter
 
 
 class Variant(NamedTuple):
@@ -21,106 +22,6 @@ class Variant(NamedTuple):
     name: str
     answer: Callable[[Any], Any]
     message: Callable[[Any], str]
-
-
-class LifoOnly(Zone):
-    """Every freed block goes to the head of its list."""
-
-    def link(self, pfn: int, order: int, mt: int, tail: bool = False) -> None:
-        """Link at the head."""
-        super().link(pfn, order, mt)
-
-
-class Fifo(Zone):
-    """Every block goes to the tail: the one that has waited longest is next."""
-
-    def link(self, pfn: int, order: int, mt: int, tail: bool = False) -> None:
-        """Link at the tail."""
-        super().link(pfn, order, mt, tail=True)
-
-
-class LowestAddress(Zone):
-    """The free block with the lowest pfn is next, whatever its order and its place on a list."""
-
-    def first(self, order: int, mt: int) -> int:
-        """Return the lowest block of this order, if no larger block is lower."""
-        lowest = min((pfn for row in self.free_list[order:] for pfn in row[mt]), default=-1)
-        return lowest if lowest in self.free_list[order][mt] else -1
-
-
-class OneMerge(Zone):
-    """A freed block merges at most once."""
-
-    merged = False
-
-    def page_is_buddy(self, pfn: int, order: int) -> bool:
-        """Refuse the comparison that follows a merge."""
-        if self.merged:
-            self.merged = False
-            return False
-        return super().page_is_buddy(pfn, order)
-
-    def unlink(self, pfn: int) -> None:
-        """Remember that the block merged."""
-        super().unlink(pfn)
-        self.merged = True
-
-    def link(self, pfn: int, order: int, mt: int, tail: bool = False) -> None:
-        """Forget the merge: the block is listed."""
-        super().link(pfn, order, mt, tail)
-        self.merged = False
-
-    def take(self, pfn: int, order: int, mt: int) -> None:
-        """Forget what an allocation unlinked."""
-        super().take(pfn, order, mt)
-        self.merged = False
-
-
-class Neighbour(Zone):
-    """A freed block merges with any free block of its order that lies beside it."""
-
-    freeing = False
-
-    def page_is_buddy(self, pfn: int, order: int) -> bool:
-        """Leave the merging to `link`."""
-        return False
-
-    def give(self, pfn: int) -> None:
-        """Remember that what is linked next was freed."""
-        super().give(pfn)
-        self.freeing = True
-
-    def link(self, pfn: int, order: int, mt: int, tail: bool = False) -> None:
-        """Merge with the block before or after, as long as there is one of the same order."""
-        while self.freeing and order < NR_PAGE_ORDERS - 1:
-            size = 1 << order
-            beside = [p for p in (pfn - size, pfn + size) if p in self.free_list[order][mt]]
-            if not beside:
-                break
-            self.unlink(beside[0])
-            pfn, order = min(pfn, beside[0]), order + 1
-        super().link(pfn, order, mt, tail)
-        self.freeing = False
-
-
-class Shatter(Zone):
-    """A split cuts the whole block into single pages."""
-
-    freeing = False
-
-    def give(self, pfn: int) -> None:
-        """Remember that what is linked next was freed."""
-        super().give(pfn)
-        self.freeing = True
-
-    def link(self, pfn: int, order: int, mt: int, tail: bool = False) -> None:
-        """Link each page of what a split leaves by itself."""
-        if self.freeing:
-            super().link(pfn, order, mt, tail)
-        else:
-            for page in reversed(range(pfn, pfn + (1 << order))):
-                super().link(page, 0, mt)
-        self.freeing = False
 
 
 def _under(zone_type: type[Zone]) -> Callable[[Question], Any]:
@@ -249,18 +150,38 @@ def _asks_for_larger(before: Sequence[Act], act: Any) -> bool:
     return held is not None and act.order > held[1]
 
 
-def waits(act: Any) -> bool:
-    """Tell whether the act sends a block to the tail."""
+def _waits(act: Any) -> bool:
     return isinstance(act, Compared) and act.yes
 
 
 def stopped(act: Any) -> bool:
-    """Tell whether the act is a buddy that refuses."""
+    """Tell whether an act is a buddy that refuses.
+
+    Args:
+        act: any act.
+
+    Returns:
+        True for a comparison that said no.
+
+    >>> from pagelab.mm.zone import Zone
+    >>> stopped(Compared(1, 0, False, Zone(16).block(1)))
+    True
+    """
     return isinstance(act, Compared) and not act.yes
 
 
 def unlinked(act: Any) -> bool:
-    """Tell whether the act takes a block off a list, or finds none."""
+    """Tell whether an act takes a block off a list, or finds none.
+
+    Args:
+        act: any act.
+
+    Returns:
+        True for Unlinked and Refused.
+
+    >>> unlinked(Refused(0, 1))
+    True
+    """
     return isinstance(act, (Unlinked, Refused))
 
 
@@ -285,7 +206,7 @@ VARIANTS = (
     Variant(
         "lifo-only",
         _under(LifoOnly),
-        lambda q: f"Rule: a freed block goes to the head, or to the tail if a larger block may form soon. {evidence(q, waits)}",
+        lambda q: f"Rule: a freed block goes to the head, or to the tail if a larger block may form soon. {evidence(q, _waits)}",
     ),
     Variant(
         "lowest-address",

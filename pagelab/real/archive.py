@@ -69,7 +69,7 @@ def find_files(path: str | Path, wanted: Callable[[str], bool]) -> dict[str, byt
 
     >>> folder = Path(__file__).parent / "slices" / "61-buddy-256M-1cpu"
     >>> sorted(find_files(folder, lambda name: name.startswith("S0.buddy")))
-    ['S0.buddyinfo.post', 'S0.buddyinfo.pre']
+    ['S0.buddyinfo', 'S0.buddyinfo.post', 'S0.buddyinfo.pre']
     """
     path = Path(path)
     with _one_sentence(str(path)):

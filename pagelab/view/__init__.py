@@ -1,1 +1,80 @@
-"""What a learner sees: players, figures, and the fields that predictions are typed into."""
+"""What a learner sees: players, maps, and the fields that answers are typed into."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from IPython.display import HTML, display
+
+from ..lab import progress as kept_progress
+from ..lab.question import Question, Run
+from ..lab.tape import Tape
+from ..lab.task import Task
+from ..mm.machine import Machine
+from ..real.capture import Capture
+from .answer import Field
+from .live_task import LiveTask, TryRequests
+from .panel import announce
+from .player import Place, Player
+from .real_map import RealMap
+from .words import counts_html
+
+
+def play(
+    tape: Tape[Machine],
+    goto: Mapping[str, Place] | None = None,
+    start: Place = (0, 0),
+    theme: str | None = None,
+    scale: float = 1,
+) -> Player:
+    """Show a run in a player; goto and start name steps as `Player` says."""
+    player = Player(tape, goto, start, theme, scale)
+    announce(player)
+    return player
+
+
+def predict(name: str, tape: Tape[Machine], requests: str, ask: str | Sequence[str], answer: Any = None) -> Field:
+    """Ask what these requests do after the end of the tape, before it is shown; ask names what `Run` can be asked."""
+    asks = [ask] if isinstance(ask, str) else list(ask)
+    return check(name, {one: Run(tape, requests, one) for one in asks}, answer)
+
+
+def check(name: str, question: Question | Mapping[str, Question], answer: Any = None) -> Field:
+    """Ask a question, or several parts of one; answer is one given in code."""
+    field = Field(name, question if isinstance(question, Mapping) else {"answer": question}, answer)
+    announce(field)
+    return field
+
+
+def attempt(name: str, task: Task, answer: str | None = None) -> LiveTask:
+    """Show a task with a field for its requests; answer is requests given in code."""
+    live = LiveTask(name, task, answer)
+    announce(live)
+    return live
+
+
+def try_requests(pages: int = 16, requests: str = "alloc 0; alloc 1; free @0") -> TryRequests:
+    """Show a field to try any requests on a zone of any size."""
+    trial = TryRequests(pages, requests)
+    announce(trial)
+    return trial
+
+
+def page_map(capture: Capture, snapshot: str, zone: str, node: int = 0) -> RealMap:
+    """Show a zone of a captured machine, page by page."""
+    shown = RealMap(capture, snapshot, zone, node)
+    announce(shown)
+    return shown
+
+
+def counts_table(lines: Mapping[str, Sequence[int]]) -> None:
+    """Show lines of 11 counts under each other; what differs from the first is marked."""
+    display(HTML(counts_html(lines)))  # type: ignore[no-untyped-call]
+
+
+def progress() -> None:
+    """Show which exercises are right, not yet right, or open."""
+    entries, said = kept_progress.load()
+    rows = "".join(f"<tr><td>{escape(name)}</td><td>{entry.state}</td></tr>" for name, entry in entries.items() if name != "try")
+    table = f'<table><tr><th scope="col">exercise</th><th scope="col">state</th></tr>{rows}</table>' if rows else "Nothing is answered yet."
+    display(HTML(f"<div>{escape(said)}</div>{table}"))  # type: ignore[no-untyped-call]

@@ -22,18 +22,16 @@ from .ladder import draw_ladder, ladder_height
 from .live_figure import Canvas
 from .page_map import draw_map
 from .palette import DARK, LIGHT, Theme
+from .panel import Panel
 from .strip import HEIGHT, draw_now, draw_run, step_at
-from .style import CSS
 from .words import legend, lists_table, sentence, summary
 
 WIDTH = 824
 LISTS = 308
-OFF = '<div class="pagelab-off" role="note">Not connected: run this cell again.</div>'
-
 Place = int | tuple[int, int]
 
 
-class Player(widgets.VBox):  # type: ignore[misc]
+class Player(Panel):
     """A run with its controls.
 
     Args:
@@ -64,18 +62,10 @@ class Player(widgets.VBox):  # type: ignore[misc]
         self.k, self.act = self._start
         self._make_figures(orders_of(zone))
         self._make_controls(goto or {})
-        super().__init__([widgets.HTML(f"<style>{CSS}</style>{OFF}"), *self._rows()])
-        self.add_class("pagelab")
+        super().__init__(self._rows())
         self.add_class("pagelab-player")
         self._dress()
         self.show()
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        self.strip_widget.renew()
-        self.stage_widget.renew()
-        bundle = super()._repr_mimebundle_(**kwargs)
-        (bundle[0] if isinstance(bundle, tuple) else bundle)["text/plain"] = self.text()
-        return bundle
 
     def text(self) -> str:
         """Return the present position in words, for a terminal."""
@@ -205,7 +195,8 @@ class Player(widgets.VBox):  # type: ignore[misc]
             self.slider.value = self.k
         last = len(self._now.all) - 1
         act = "" if self._now.end else f" · act {self.act + 1} of {last + 1}"
-        self.position.value = f"step <b>{self.k:,}</b> of {len(self.tape):,}{act}"
+        request = f" · <code>{escape(self.request_text())}</code>" if self.request_text() else ""
+        self.position.value = f"<div>step <b>{self.k:,}</b> of {len(self.tape):,}{request}{act}</div>"
         words = captions(self._now.all)
         self.acts.value = f'<div class="pagelab-acts">{_acts_row(words, self.act)}</div>'
         self.caption.value = _caption_html(self._caption(words))

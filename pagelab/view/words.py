@@ -10,7 +10,7 @@ from ..mm.act import Asked, Compared, Linked, Refused, Taken, Unlinked
 from ..mm.machine import Machine
 from ..mm.units import NR_PAGE_ORDERS
 from .columns import Moment
-from .palette import FREE_LOOK, RESERVED_LOOK, USED_LOOKS, Theme
+from .palette import FREE_LOOK, HOLE_LOOK, RESERVED_LOOK, UNKNOWN_LOOK, USED_LOOKS, Theme
 
 
 def summary(now: Moment) -> Caption:
@@ -114,8 +114,10 @@ def run_text(tape: Tape[Machine]) -> str:
     return "\n".join(lines)
 
 
-def legend(theme: Theme) -> str:
+def legend(theme: Theme, unknown: int | None = None) -> str:
     """Return the legend of the states that a zone's pages can be in, as HTML.
+
+    unknown: for a map made from kpageflags, how many pages zoneinfo counts on per-CPU lists; they are among those of unknown kind.
 
     >>> from pagelab.view.palette import LIGHT
     >>> "movable" in legend(LIGHT)
@@ -123,10 +125,16 @@ def legend(theme: Theme) -> str:
     """
     roles = theme._asdict()
     items = []
-    for look in (FREE_LOOK, USED_LOOKS[1], USED_LOOKS[2], USED_LOOKS[0], RESERVED_LOOK):
-        line = f"border:1px solid {roles['free_outline']};" if look.fill == "free" else ""
+    real = (FREE_LOOK, USED_LOOKS[1], USED_LOOKS[0], UNKNOWN_LOOK, RESERVED_LOOK, HOLE_LOOK)
+    for look in (FREE_LOOK, USED_LOOKS[1], USED_LOOKS[2], USED_LOOKS[0], RESERVED_LOOK) if unknown is None else real:
+        outline = {"free": roles["free_outline"], "paper": roles["quiet"]}.get(look.fill)
+        line = f"border:1px solid {outline};" if outline else ""
         style = f"background:{roles[look.fill]};color:{roles[look.text]};{line}"
         items.append(f'<span><i style="{style}">{look.letter}</i>{look.words}</span>')
+    if unknown is not None:
+        return f'<div class="pagelab-legend">{"".join(items)}</div>'.replace(
+            UNKNOWN_LOOK.words, f"{UNKNOWN_LOOK.words} (with {unknown} on per-CPU lists)"
+        )
     now = f'<span><i style="border:2px solid {roles["changed"]}"></i>changed now</span>'
     looked = f'<span><i style="border:1.5px dashed {roles["ink"]}"></i>looked at</span>'
     return f'<div class="pagelab-legend">{"".join(items)}{now}{looked}</div>'

@@ -1,0 +1,50 @@
+"""A panel: what every pagelab widget has in common, from its style to what is left of it without a kernel."""
+
+from collections.abc import Iterator, Sequence
+from html import escape
+from typing import Any
+
+import ipywidgets as widgets
+from IPython.display import HTML, display
+
+from .live_figure import LiveFigure, load_bokehjs
+from .style import CSS
+
+OFF = '<div class="pagelab-off" role="note">Not connected: run this cell again.</div>'
+
+
+class Panel(widgets.VBox):  # type: ignore[misc]
+    """A column of widgets in pagelab's style.
+
+    Figures below it are serialised anew before it is shown, so that a second display shows the present state. `text` gives the text twin.
+    """
+
+    def __init__(self, children: Sequence[widgets.Widget]) -> None:
+        super().__init__([widgets.HTML(f"<style>{CSS}</style>{OFF}"), *children])
+        self.add_class("pagelab")
+
+    def text(self) -> str:
+        """Return what the panel shows, in words, for a terminal and for a notebook without a kernel."""
+        raise ValueError("a panel says what it shows")
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        for figure in _figures(self):
+            figure.renew()
+        bundle = super()._repr_mimebundle_(**kwargs)
+        (bundle[0] if isinstance(bundle, tuple) else bundle)["text/plain"] = self.text()
+        return bundle
+
+
+def announce(panel: Panel) -> None:
+    """Display what is left of a panel when the notebook is opened without a kernel; it hides where the panel lives."""
+    load_bokehjs()
+    fallback = f'<div class="pagelab-fallback">Not connected: run this cell again.<pre>{escape(panel.text())}</pre></div>'
+    hide = "<style>.jp-OutputArea:has(.pagelab) .pagelab-fallback, .pagelab-live .pagelab-fallback { display: none; }</style>"
+    display(HTML(hide + fallback))  # type: ignore[no-untyped-call]
+
+
+def _figures(widget: widgets.Widget) -> Iterator[LiveFigure]:
+    if isinstance(widget, LiveFigure):
+        yield widget
+    for child in getattr(widget, "children", ()):
+        yield from _figures(child)

@@ -1,0 +1,161 @@
+"""A real machine's memory as a page map: what /proc/kpageflags says of every page of a zone."""
+
+import ipywidgets as widgets
+import numpy as np
+from numpy.typing import NDArray
+
+from ..mm.free_set import free_blocks
+from ..mm.units import PAGEBLOCK_NR_PAGES, format_size
+from ..mm.zone import HOLE, IN_USE, MOVABLE, NOT_HEAD, RESERVED, UNMOVABLE
+from ..real.capture import Capture
+from .columns import Layout, layout
+from .drawing import Drawing, Rect
+from .live_figure import Canvas
+from .palette import DARK, FREE_LOOK, KIND_UNKNOWN, LIGHT, Theme, look
+from .panel import Panel
+from .words import legend
+
+WIDTH = 824
+KPF_LRU, KPF_SLAB, KPF_BUDDY, KPF_ANON, KPF_NOPAGE, KPF_PGTABLE, KPF_RESERVED = 5, 7, 10, 12, 20, 26, 32
+
+
+def page_states(flags: NDArray[np.uint64], start_pfn: int) -> NDArray[np.uint8]:
+    """Turn kpageflags into the state bytes of a zone.
+
+    Args:
+        flags: uint64 array, shape (nr_pages,): /proc/kpageflags of the zone's pages.
+        start_pfn: the pfn of flags[0].
+
+    Returns:
+        uint8 array, shape (nr_pages,): free pages carry the order of the block that the merging rule gives them.
+
+    Source: include/uapi/linux/kernel-page-flags.h, 6.12.
+
+    >>> page_states(np.array([1 << 10, 1 << 10, 1 << 7, 1 << 20, 0], np.uint64), 0).tolist() == [17, 17, 128, HOLE, KIND_UNKNOWN]
+    True
+    """
+
+    def has(*bits: int) -> NDArray[np.bool_]:
+        mask = np.uint64(sum(1 << bit for bit in bits))
+        return np.asarray((flags & mask) != 0)
+
+    states = np.full(len(flags), KIND_UNKNOWN, np.uint8)
+    states[has(KPF_LRU, KPF_ANON)] = IN_USE | MOVABLE << 4
+    states[has(KPF_SLAB, KPF_PGTABLE)] = IN_USE | UNMOVABLE << 4
+    states[has(KPF_RESERVED)] = RESERVED
+    free = has(KPF_BUDDY) & ~has(KPF_NOPAGE)
+    for order, heads in enumerate(free_blocks(free, start_pfn)):
+        for page in range(1 << order) if len(heads) else ():
+            states[heads - start_pfn + page] = MOVABLE << 4 | order
+    states[has(KPF_NOPAGE)] = HOLE
+    return states
+
+
+class RealMap(Panel):
+    """A zone of a captured machine, page by page; a click on a pageblock shows it large.
+
+    Args:
+        capture: a capture with kpageflags and zoneinfo.
+        snapshot: as "S0".
+        zone: as the kernel prints it, "DMA32".
+        node: 0 where there is one.
+    """
+
+    def __init__(self, capture: Capture, snapshot: str, zone: str, node: int = 0) -> None:
+        info = capture.zoneinfo(snapshot)[node, zone]
+        start, end = int(info.start_pfn or 0), int(info.end_pfn)
+        self.title = f"{capture.name}, zone {zone}"
+        self.start, self.states = start, page_states(capture.kpageflags(snapshot)[start:end], start)
+        self.parked = sum(info.pcp.values())
+        self.where: Layout = layout(start, end - start)
+        self.theme: Theme = LIGHT
+        pad = np.full(start - self.where.start, NOT_HEAD, np.uint8)
+        self.shown = np.concatenate([pad, self.states])
+        self.block = start - start % PAGEBLOCK_NR_PAGES
+        self.left, self.top = 56.0, 44.0
+        self.canvas = Canvas("real-map", WIDTH, self.top + self.where.height + 4, self.theme)
+        self.lens = Canvas("real-lens", WIDTH, 120, self.theme)
+        for canvas, label in ((self.canvas, "Page map of the zone; its numbers stand below"), (self.lens, "One pageblock, page by page")):
+            canvas.on_show(label, self._set_theme)
+        self.canvas.map_pages(self.where, (self.left, self.top))
+        self.lens_where = layout(0, PAGEBLOCK_NR_PAGES)
+        self.canvas.on_tap(self._tapped)
+        self.legend, self.words = widgets.HTML(), widgets.HTML()
+        self.words.add_class("pagelab-status")
+        super().__init__([self.canvas.widget(), self.legend, self.lens.widget(), self.words])
+        self._draw()
+
+    def choose(self, pfn: int) -> None:
+        """Show the pageblock of a page large.
+
+        Raises:
+            ValueError: the page is not in the zone.
+        """
+        if not self.start <= pfn < self.start + len(self.states):
+            raise ValueError(f"pfn {pfn} is not in this zone: its pages are {self.start}..{self.start + len(self.states) - 1}")
+        self.block = pfn - pfn % PAGEBLOCK_NR_PAGES
+        self._draw()
+
+    def _tapped(self, x: float, y: float) -> None:
+        pfn = self.where.pfn_at(x - self.left, y - self.top)
+        if pfn is not None and self.start <= pfn < self.start + len(self.states):
+            self.choose(pfn)
+
+    def _set_theme(self, name: str) -> None:
+        if name != self.theme.name:
+            self.theme = DARK if name == "dark" else LIGHT
+            (self.add_class if self.theme is DARK else self.remove_class)("pagelab-dark")
+            for canvas in (self.canvas, self.lens):
+                canvas.set_theme(self.theme)
+            self._draw()
+
+    def _draw(self) -> None:
+        drawing = Drawing(self.theme)
+        drawing.word(0, 10, "The zone, page by page", "ink", 13, bold=True)
+        each = f"{self.where.per_cell} pages to a cell" if self.where.per_cell > 1 else "one tile is a pageblock of 512 pages, 16 to a row"
+        drawing.word(0, 28, f"{self.title}: {len(self.states):,} pages ({format_size(len(self.states) << 12)}), {each}.", "quiet", 12)
+        step = PAGEBLOCK_NR_PAGES * self.where.per_cell
+        for pfn in range(self.where.start, self.start + len(self.states), step):
+            rect = self.where.rects(pfn, 0)[0]
+            if rect.x == 0:
+                drawing.word(self.left - 8, self.top + rect.y + 8, str(pfn), mono=True, align="right")
+        for rect in self.where.rects(self.block, 9):
+            drawing.ring(Rect(rect.x + self.left, rect.y + self.top, rect.w, rect.h), "selected")
+        self.canvas.show(drawing, self.where.image(self.shown), (self.left, self.top))
+        self._draw_lens()
+        self.legend.value = legend(self.theme, unknown=self.parked)
+        self.words.value = f"<div>{self.text()}</div>"
+
+    def _draw_lens(self) -> None:
+        drawing = Drawing(self.theme)
+        drawing.word(0, 10, f"Pageblock {self.block}-{self.block + PAGEBLOCK_NR_PAGES - 1}", "ink", 13, bold=True)
+        drawing.word(230, 10, "Click a tile to choose another; 64 pages to a row.", "quiet", 12)
+        pages = np.full(PAGEBLOCK_NR_PAGES, HOLE, np.uint8)
+        low, high = max(self.block, self.start), min(self.block + PAGEBLOCK_NR_PAGES, self.start + len(self.states))
+        pages[low - self.block : high - self.block] = self.states[low - self.start : high - self.start]
+        at, width, row = 0, (WIDTH - 56) / 64, 11
+        while at < PAGEBLOCK_NR_PAGES:
+            state = int(pages[at])
+            order = min(state & 15, 9) if look(state) is FREE_LOOK else 0
+            run = at + (1 << order)
+            if not order:
+                run = at + next((i for i, s in enumerate(pages[at:]) if s != state or (i and (at + i) % 64 == 0)), PAGEBLOCK_NR_PAGES - at)
+            rows = max(1, (run - at) // 64)
+            rect = Rect(56 + at % 64 * width, 24 + at // 64 * row, min(run - at, 64) * width, rows * row - 1)
+            first, last = self.block + at, self.block + run - 1
+            name = f"page {first}" if first == last else f"pages {first}-{last}"
+            drawing.block(rect, look(state), f"<b>{name}</b><br>{look(state).words}")
+            at = run
+        for line in range(8):
+            drawing.word(48, 24 + line * row + 5, str(self.block + 64 * line), mono=True, align="right", size=10)
+        self.lens.show(drawing)
+
+    def text(self) -> str:
+        """Return the numbers of the map in words."""
+        kinds = [look(int(state)).words for state in range(256)]
+        counts: dict[str, int] = {}
+        for state, count in zip(*np.unique(self.states, return_counts=True), strict=True):
+            counts[kinds[int(state)]] = counts.get(kinds[int(state)], 0) + int(count)
+        parts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(counts.items(), key=lambda item: -item[1]))
+        parked = f"{self.parked:,} pages are on per-CPU lists, which kpageflags does not show."
+        return f"{self.title}: of {len(self.states):,} pages, {parts}. {parked}"
