@@ -16,8 +16,10 @@ from pagelab import __version__
 
 EPILOG = """\
 example:
-  pagelab capture my-capture       write down this machine's free memory (with sudo: all of it)
-  pagelab verify my-capture        hold it against the rules of the model
+  pagelab lab                              copy the notebooks to ./pagelab-notebooks and open JupyterLab there
+  pagelab run "alloc 0 x16; free @1" --pages 16
+  pagelab capture my-capture               write down this machine's free memory (with sudo: all of it)
+  pagelab verify my-capture                hold it against the rules of the model
 """
 
 
@@ -48,7 +50,11 @@ expected a folder, a .zip or a .tar.gz"}]
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name that the terminal cannot show is no reason to stop.
         sys.stdout.reconfigure(errors="backslashreplace")
-    args = _parser().parse_args(argv)
+    parser = _parser()
+    args, rest = parser.parse_known_args(argv)
+    if rest and args.command != "lab":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    args.rest = rest
     try:
         code: int = args.run(args)
         sys.stdout.flush()
@@ -82,7 +88,31 @@ def _parser() -> argparse.ArgumentParser:
     capture = commands.add_parser("capture", help="make a capture of this machine")
     capture.add_argument("directory", metavar="DIR", help="a new or empty folder")
     capture.set_defaults(run=_capture)
+
+    run = commands.add_parser("run", help="run requests on a small zone and tell each step in words")
+    run.add_argument("requests", metavar="REQUESTS", help='such as "alloc 0 x16; free @1"')
+    run.add_argument("--pages", default="16", help='pages of the zone, or a size such as "4 MiB" (16)')
+    run.set_defaults(run=_run)
+
+    lab = commands.add_parser("lab", help="open the notebooks in JupyterLab; further options go to JupyterLab")
+    lab.set_defaults(run=_lab)
     return parser
+
+
+def _run(args: argparse.Namespace) -> int:
+    from pagelab.lab.scenario import text
+    from pagelab.view.words import run_text
+
+    pages = int(args.pages) if args.pages.isascii() and args.pages.isdigit() else args.pages
+    print(run_text(text(args.requests, pages)))
+    return 0
+
+
+def _lab(args: argparse.Namespace) -> int:
+    from pagelab.course import open_lab
+
+    open_lab(args.rest)
+    return 0
 
 
 def _verify(args: argparse.Namespace) -> int:
