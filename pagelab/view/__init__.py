@@ -13,10 +13,12 @@ from ..lab.task import Task
 from ..mm.machine import Machine
 from ..real.capture import Capture
 from .answer import Field
+from .live_figure import load_bokehjs as load_bokehjs
 from .live_task import LiveTask, TryRequests
 from .panel import announce
 from .player import Place, Player
 from .real_map import RealMap
+from .style import CSS
 from .words import counts_html
 
 
@@ -69,12 +71,13 @@ def page_map(capture: Capture, snapshot: str, zone: str, node: int = 0) -> RealM
 
 def counts_table(lines: Mapping[str, Sequence[int]]) -> None:
     """Show lines of 11 counts under each other; what differs from the first is marked."""
-    display(HTML(counts_html(lines)))  # type: ignore[no-untyped-call]
+    display(HTML(f'<style>{CSS}</style><div class="pagelab">{counts_html(lines)}</div>'))  # type: ignore[no-untyped-call]
 
 
 def progress() -> None:
     """Show which exercises are right, not yet right, or open."""
     entries, said = kept_progress.load()
     rows = "".join(f"<tr><td>{escape(name)}</td><td>{entry.state}</td></tr>" for name, entry in entries.items() if name != "try")
-    table = f'<table><tr><th scope="col">exercise</th><th scope="col">state</th></tr>{rows}</table>' if rows else "Nothing is answered yet."
-    display(HTML(f"<div>{escape(said)}</div>{table}"))  # type: ignore[no-untyped-call]
+    head = '<tr><th scope="col">exercise</th><th scope="col">state</th></tr>'
+    table = f'<table class="pagelab-table">{head}{rows}</table>' if rows else "Nothing is answered yet."
+    display(HTML(f'<style>{CSS}</style><div class="pagelab"><div>{escape(said)}</div>{table}</div>'))  # type: ignore[no-untyped-call]

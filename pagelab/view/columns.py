@@ -113,7 +113,7 @@ class Strip:
     """The whole run in numbers.
 
     steps: int array, positions 0..len(tape) that are shown; free and largest: free pages and largest free order there (-1: nothing
-    free); refused: the requests that were refused.
+    free); refused: the requests that were refused; orders: how many a block of the zone can have.
     """
 
     steps: NDArray[np.int64]
@@ -121,6 +121,7 @@ class Strip:
     largest: NDArray[np.int64]
     refused: NDArray[np.int64]
     pages: int
+    orders: int
 
 
 def strip(tape: Tape[Machine], points: int = 400) -> Strip:
@@ -149,7 +150,8 @@ def strip(tape: Tape[Machine], points: int = 400) -> Strip:
             model.apply(tape.requests[k], tape.received)
     refused = np.flatnonzero(np.asarray(tape.received) == REFUSED)
     zone = model.zone
-    return Strip(np.array(steps), np.array(free), np.array(largest), refused, zone.end_pfn - zone.start_pfn)
+    pages = zone.end_pfn - zone.start_pfn
+    return Strip(np.array(steps), np.array(free), np.array(largest), refused, pages, orders_of(zone))
 
 
 @dataclass(frozen=True)

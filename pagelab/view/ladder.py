@@ -39,27 +39,32 @@ class _Rungs:
     def __init__(self, drawing: Drawing, now: Moment, left: float, top: float, width: float) -> None:
         self.drawing, self.acts = drawing, now.acts
         self.left, self.top, self.width = left, top, width
-        self.first, self.last = _span(now.all)
-        self.order = self.last
+        self.first, self.span = _span(now.all)
+        self.highest = max((a.order for a in now.all if isinstance(a, (Unlinked, Linked, Taken))), default=0)
+
+    def y(self, rung: int) -> float:
+        return self.top + (self.highest - rung) * RUNG
 
     def box(self, pfn: int, order: int, rung: int) -> Rect:
         """Return the place of a block on the rung of an order."""
-        pages = 1 << self.last
-        x = self.left + (pfn - self.first) * self.width / pages
-        return Rect(x, self.top + (self.last - rung) * RUNG, max(3.0, (1 << order) * self.width / pages), BOX)
+        page = self.width / (1 << self.span)
+        return Rect(self.left + (pfn - self.first) * page, self.y(rung), max(3.0, (1 << order) * page), BOX)
 
     def name(self, rung: int) -> None:
-        self.drawing.word(self.left - 14, self.top + (self.last - rung) * RUNG + BOX / 2, str(rung), "ink", 12, bold=True, align="right")
+        self.drawing.word(self.left - 14, self.y(rung) + BOX / 2, str(rung), "ink", 12, bold=True, align="right")
 
-    def say(self, text: str, beside: Rect, color: str = "quiet", bold: bool = False) -> None:
-        """Write inside the box if the text fits, else to its right, else to its left."""
-        need, y = 5.9 * len(text) + 10, beside.y + BOX / 2
-        if beside.w > need:
-            self.drawing.word(beside.x + beside.w / 2, y, text, color, bold=bold, align="center")
+    def say(self, text: str, beside: Rect, now: bool, inside: Rect | None = None) -> None:
+        """Write inside a box (`inside`, where that is given), to its right or to its left: where there is room first."""
+        color, need, y = "changed_text" if now else "quiet", 5.9 * len(text) + 12, beside.y + BOX / 2
+        if inside is None and beside.w > need:
+            self.drawing.word(beside.x + beside.w / 2, y, text, color, bold=now, align="center")
         elif beside.x + beside.w + need < self.left + self.width:
-            self.drawing.word(beside.x + beside.w + 8, y, text, color, bold=bold)
+            self.drawing.word(beside.x + beside.w + 8, y, text, color, bold=now)
+        elif beside.x - need > self.left:
+            self.drawing.word(beside.x - 8, y, text, color, bold=now, align="right")
         else:
-            self.drawing.word(beside.x - 8, y, text, color, bold=bold, align="right")
+            into = inside or beside
+            self.drawing.word(into.x + into.w / 2, y, text, color, bold=now, align="center")
 
     def split(self) -> None:
         for i, act in enumerate(self.acts):
@@ -69,7 +74,7 @@ class _Rungs:
                     self.name(order)
                     rect = self.box(pfn, order, order)
                     self.drawing.quad(rect, "free", "ink", 1.5, "4 3")
-                    self.say(f"{pfn}, head of list {order}: unlinked", rect, "changed_text" if now else "quiet", now)
+                    self.say(f"{pfn}, head of list {order}: unlinked", rect, now)
                 case Linked(pfn, order, _, _):
                     self.name(order)
                     rect, kept = self.box(pfn, order, order), self.box(pfn - (1 << order), order, order)
@@ -77,18 +82,18 @@ class _Rungs:
                     self.drawing.block(rect, FREE_LOOK)
                     if now:
                         self.drawing.ring(rect, "changed")
-                    self.say(f"{pfn} to the head of list {order}", rect, "changed_text" if now else "quiet", now)
+                    self.say(f"{pfn} to the head of list {order}", rect, now)
                 case Taken(pfn, order, mt):
                     self.name(order)
                     rect = self.box(pfn, order, order)
-                    self.drawing.block(rect, USED_LOOKS[min(mt, 2)])
+                    self.drawing.quad(rect, USED_LOOKS[min(mt, 2)].fill)
                     self.drawing.ring(rect, "changed")
-                    text = f"{pfn} handed out"
-                    far = self.left + self.width if order < self.last else rect.x + rect.w + 8
-                    if order < self.last:
-                        self.drawing.word(far, rect.y + BOX / 2, text, "changed_text", bold=True, align="right")
+                    if order < self.highest:
+                        self.drawing.word(
+                            self.left + self.width, rect.y + BOX / 2, f"{pfn} handed out", "changed_text", bold=True, align="right"
+                        )
                     else:
-                        self.drawing.word(rect.x + rect.w / 2, rect.y - 7, text, "changed_text", bold=True, align="center")
+                        self.drawing.word(self.left, rect.y + BOX + 16, f"{pfn} fits exactly and is handed out", "changed_text", bold=True)
 
     def merge(self) -> None:
         for i, act in enumerate(self.acts):
@@ -104,8 +109,8 @@ class _Rungs:
                     self.drawing.quad(grown, "free", "ink", 1)
                     if now:
                         self.drawing.ring(grown, "changed")
-                    pair = self.box(held[0] & pfn, order + 1, order)
-                    self.say(f"{pfn} is free, order {order}: merge", pair, "changed_text" if now else "quiet", now)
+                    pair, buddy = self.box(held[0] & pfn, order + 1, order), self.box(pfn, order, order)
+                    self.say(f"{pfn} is free, order {order}: merge", pair, now, inside=buddy)
                 case Compared(pfn, order) if held and order == held[1]:
                     rect = self.box(pfn, order, order)
                     if self.left - 1 <= rect.x <= self.left + self.width:
@@ -115,11 +120,15 @@ class _Rungs:
                     rect = self.box(pfn, order, order)
                     self.drawing.quad(rect, "free", "free_outline")
                     self.drawing.ring(rect, "changed")
-                    self.say(f"{pfn} to the {'tail' if tail else 'head'} of list {order}", rect, "changed_text", True)
+                    text = f"{pfn} to the {'tail' if tail else 'head'} of list {order}"
+                    if rect.w > 6.2 * len(text):
+                        self.drawing.word(rect.x + 8, rect.y + BOX / 2, text, "changed_text", bold=True)
+                    else:
+                        self.say(text, rect, True)
 
     def below(self, text: str, now: bool) -> None:
         lowest = next(act.order for act in self.acts if isinstance(act, Given))
-        y = self.top + (self.last - lowest + 1) * RUNG + BOX / 2
+        y = self.y(lowest) + RUNG + BOX / 2
         self.drawing.word(self.left, y, text, "ink" if now else "quiet")
 
 

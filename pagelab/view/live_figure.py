@@ -21,15 +21,11 @@ from .style import READY
 
 MARGIN = 4
 
-_loaded = False
-
 
 def load_bokehjs() -> None:
-    """Send BokehJS to the notebook, once for each kernel; without it no figure shows."""
-    global _loaded
-    if not _loaded and get_ipython() is not None:
+    """Send BokehJS to the page; without it no figure shows. Needed once for each page, so the first panel of a kernel does it."""
+    if get_ipython() is not None:
         output_notebook(Resources(mode="inline", components=["bokeh"]), hide_banner=True)
-        _loaded = True
 
 
 class LiveFigure(BokehModel):  # type: ignore[misc]

@@ -58,7 +58,8 @@ def draw_map(drawing: Drawing, where: Layout, now: Moment, left: float, top: flo
     own, changed, looked = marks(now)
     for block in own:
         for rect in _moved(where.rects(*block), left, top):
-            drawing.quad(Rect(rect.x, rect.y + rect.h * 0.3, rect.w, rect.h * 0.4), "changed")
+            low, high = (0.78, 0.14) if where.cells.size <= 64 else (0.3, 0.4)
+            drawing.quad(Rect(rect.x + 1, rect.y + rect.h * low, rect.w - 2, rect.h * high), "changed")
     for blocks, kind in ((looked, "looked"), (changed, "changed")):
         for block in blocks:
             if where.start <= block[0] and block[0] + (1 << block[1]) <= now.zone.end_pfn:
@@ -107,7 +108,7 @@ def _labelled_pages(drawing: Drawing, where: Layout, zone: Zone, left: float, to
         for pfn in range(block.head, block.head + (1 << block.order)):
             rect = _moved(where.rects(pfn, 0), left, top)[0]
             size = 11 if rect.w > 20 else 10
-            drawing.word(rect.x + rect.w / 2, rect.y + rect.h / 2, str(pfn), look.text, size, mono=True, align="center")
+            drawing.word(rect.x + rect.w / 2, rect.y + rect.h / 2, str(pfn), look.text, size, mono=size > 10, align="center")
 
 
 def _outlines(drawing: Drawing, where: Layout, blocks: Iterable[Block], left: float, top: float) -> None:

@@ -1,6 +1,7 @@
 """A panel: what every pagelab widget has in common, from its style to what is left of it without a kernel."""
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from html import escape
 from typing import Any
 
@@ -11,6 +12,7 @@ from .live_figure import LiveFigure, load_bokehjs
 from .style import CSS
 
 OFF = '<div class="pagelab-off" role="note">Not connected: run this cell again.</div>'
+NO_BOKEH = "BokehJS, which draws the figures, is not loaded in this page. Run pagelab.view.load_bokehjs() in a cell, then this cell again."
 
 
 class Panel(widgets.VBox):  # type: ignore[misc]
@@ -20,7 +22,8 @@ class Panel(widgets.VBox):  # type: ignore[misc]
     """
 
     def __init__(self, children: Sequence[widgets.Widget]) -> None:
-        super().__init__([widgets.HTML(f"<style>{CSS}</style>{OFF}"), *children])
+        late = f'<div class="pagelab-late" role="note">{NO_BOKEH}</div>' if any(map(_has_figure, children)) else ""
+        super().__init__([widgets.HTML(f"<style>{CSS}</style>{OFF}{late}"), *children])
         self.add_class("pagelab")
 
     def text(self) -> str:
@@ -35,12 +38,22 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         return bundle
 
 
+@cache
+def load_once() -> None:
+    """Load BokehJS with the first panel of this kernel."""
+    load_bokehjs()
+
+
 def announce(panel: Panel) -> None:
     """Display what is left of a panel when the notebook is opened without a kernel; it hides where the panel lives."""
-    load_bokehjs()
+    load_once()
     fallback = f'<div class="pagelab-fallback">Not connected: run this cell again.<pre>{escape(panel.text())}</pre></div>'
     hide = "<style>.jp-OutputArea:has(.pagelab) .pagelab-fallback, .pagelab-live .pagelab-fallback { display: none; }</style>"
     display(HTML(hide + fallback))  # type: ignore[no-untyped-call]
+
+
+def _has_figure(widget: widgets.Widget) -> bool:
+    return next(_figures(widget), None) is not None
 
 
 def _figures(widget: widgets.Widget) -> Iterator[LiveFigure]:

@@ -51,6 +51,12 @@ def page_states(flags: NDArray[np.uint64], start_pfn: int) -> NDArray[np.uint8]:
     return states
 
 
+def _most_mixed(states: NDArray[np.uint8], start: int) -> int:
+    """Return the first pfn of the pageblock with the most changes of state from page to page."""
+    changes = np.add.reduceat(np.diff(states, prepend=states[:1]) != 0, np.arange(0, len(states), PAGEBLOCK_NR_PAGES))
+    return start + int(np.argmax(changes)) * PAGEBLOCK_NR_PAGES
+
+
 class RealMap(Panel):
     """A zone of a captured machine, page by page; a click on a pageblock shows it large.
 
@@ -71,7 +77,7 @@ class RealMap(Panel):
         self.theme: Theme = LIGHT
         pad = np.full(start - self.where.start, NOT_HEAD, np.uint8)
         self.shown = np.concatenate([pad, self.states])
-        self.block = start - start % PAGEBLOCK_NR_PAGES
+        self.block = _most_mixed(self.shown, self.where.start)
         self.left, self.top = 56.0, 44.0
         self.canvas = Canvas("real-map", WIDTH, self.top + self.where.height + 4, self.theme)
         self.lens = Canvas("real-lens", WIDTH, 120, self.theme)
@@ -145,6 +151,8 @@ class RealMap(Panel):
             first, last = self.block + at, self.block + run - 1
             name = f"page {first}" if first == last else f"pages {first}-{last}"
             drawing.block(rect, look(state), f"<b>{name}</b><br>{look(state).words}")
+            if look(state).letter and rect.w > 11:
+                drawing.word(rect.x + rect.w / 2, rect.y + rect.h / 2, look(state).letter, look(state).text, 10, bold=True, align="center")
             at = run
         for line in range(8):
             drawing.word(48, 24 + line * row + 5, str(self.block + 64 * line), mono=True, align="right", size=10)

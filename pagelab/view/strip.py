@@ -13,7 +13,7 @@ def strip_x(run: Strip, step: float, width: float) -> float:
 
     >>> import numpy as np
     >>> none = np.zeros(2, int)
-    >>> strip_x(Strip(np.array([0, 10]), none, none, none, 16), 5, 824)
+    >>> strip_x(Strip(np.array([0, 10]), none, none, none, 16, 5), 5, 824)
     464.0
     """
     return LEFT + (width - LEFT) * step / max(1, int(run.steps[-1]))
@@ -24,7 +24,7 @@ def step_at(run: Strip, x: float, width: float) -> int:
 
     >>> import numpy as np
     >>> none = np.zeros(2, int)
-    >>> step_at(Strip(np.array([0, 10]), none, none, none, 16), 460, 824)
+    >>> step_at(Strip(np.array([0, 10]), none, none, none, 16, 5), 460, 824)
     5
     """
     last = int(run.steps[-1])
@@ -39,7 +39,7 @@ def draw_run(drawing: Drawing, run: Strip, width: float) -> None:
         drawing.quad(Rect(x, BASE - high, right - x, high), "pcp", tip=tip)
         drawing.quad(Rect(x, BASE - high - 0.5, right - x, 1), "free_outline", tip=tip)
         if largest >= 0:
-            drawing.quad(Rect(x, FLOOR - BAND * largest / 10 - 0.5, right - x, 1.5), "ink", tip=tip)
+            drawing.quad(Rect(x, FLOOR - BAND * largest / max(run.orders - 1, 1) - 0.75, right - x, 1.5), "ink", tip=tip)
     drawing.quad(Rect(LEFT, BASE, width - LEFT, 1), "hairline", tip=" ")
     drawing.quad(Rect(LEFT, FLOOR, width - LEFT, 1), "hairline", tip=" ")
 
@@ -50,9 +50,9 @@ def draw_now(drawing: Drawing, run: Strip, k: int, width: float) -> None:
     drawing.word(0, BASE - 22, "free pages", "ink")
     drawing.word(0, BASE - 8, f"of {run.pages:,}", "quiet")
     drawing.word(0, FLOOR - 22, "largest free", "ink")
-    drawing.word(0, FLOOR - 8, "order, 0 to 10", "quiet")
-    for order in (10, 5):
-        drawing.word(LEFT - 6, FLOOR - BAND * order / 10, str(order), "quiet", 10, align="right")
+    drawing.word(0, FLOOR - 8, f"order, 0 to {run.orders - 1}", "quiet")
+    drawing.word(LEFT - 6, FLOOR - BAND, str(run.orders - 1), "quiet", 10, align="right")
+    drawing.word(LEFT - 6, FLOOR, "0", "quiet", 10, align="right")
     drawing.quad(Rect(x, BASE - BAND, width + 1 - x, BAND - 0.5), "paper", alpha=0.6)
     for step in run.refused[:200]:
         drawing.word(strip_x(run, float(step), width), FLOOR, "×", "ink", 13, bold=True, align="center")
@@ -61,6 +61,6 @@ def draw_now(drawing: Drawing, run: Strip, k: int, width: float) -> None:
     place = min(max(x, LEFT + 3.2 * len(label)), width - 3.2 * len(label))
     drawing.word(place, FLOOR + 13, label, "changed_text", bold=True, align="center")
     if place > LEFT + 50:
-        drawing.word(LEFT, FLOOR + 13, "0", "quiet")
+        drawing.word(LEFT, FLOOR + 13, "step 0", "quiet")
     if place < width - 80:
         drawing.word(width, FLOOR + 13, f"{last:,}", "quiet", align="right")

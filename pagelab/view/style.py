@@ -24,18 +24,28 @@ CSS = """
 .pagelab-acts { color: var(--quiet); font-size: 11px; line-height: 16px; min-height: 16px; margin-top: 4px; }
 .pagelab-acts b { color: var(--changed); }
 .pagelab-caption { font-size: 15px; line-height: 22px; min-height: 44px; max-width: 640px; }
-.pagelab-source { color: var(--quiet); font: 11px/16px Menlo, Consolas, 'Liberation Mono', monospace; }
+.pagelab-source { white-space: pre; color: var(--quiet); font: 11px/16px Menlo, Consolas, 'Liberation Mono', monospace; }
 .pagelab-legend { color: var(--quiet); font-size: 11px; line-height: 16px; }
 .pagelab-legend span { display: inline-block; margin-right: 18px; }
 .pagelab-legend i { display: inline-block; width: 26px; height: 13px; margin-right: 6px; vertical-align: -2px; text-align: center;
   font: bold 11px/13px Helvetica, Arial, sans-serif; box-sizing: border-box; }
 .pagelab-table { border-collapse: collapse; font: 12px/20px Menlo, Consolas, 'Liberation Mono', monospace; color: var(--ink); }
-.pagelab-table caption { text-align: left; color: var(--quiet); font: 12px/20px Helvetica, Arial, sans-serif; caption-side: top; }
+.pagelab-table caption { text-align: left; white-space: nowrap; color: var(--quiet); font: 12px/20px Helvetica, Arial, sans-serif; caption-side: top; }
 .pagelab-table th { text-align: left; font: 12px/20px Helvetica, Arial, sans-serif; color: var(--quiet); padding: 0 12px 0 0; }
 .pagelab-table td { padding: 0 12px 0 0; border-top: 1px solid var(--line); white-space: normal; }
 .pagelab-table th[scope="row"] { border-top: 1px solid var(--line); color: var(--ink); }
 .pagelab summary { color: var(--quiet); cursor: pointer; width: max-content; }
-.pagelab-verdict { max-width: 640px; line-height: 20px; min-height: 20px; }
+.pagelab .widget-hbox { align-items: center; gap: 6px; overflow: visible; }
+.pagelab .widget-hbox > .widget-button, .pagelab .widget-toggle-buttons button { margin: 0; height: 28px; line-height: 26px; }
+.pagelab .widget-toggle-buttons { margin: 0; width: auto; }
+.pagelab .widget-toggle-buttons .widget-toggle-button { margin: 0 4px 0 0; }
+.pagelab .widget-hslider { margin: 0 10px; }
+.pagelab > .widget-hbox { padding: 3px 0; }
+.pagelab .widget-vbox, .pagelab-panel { overflow: visible; }
+.pagelab-verdict { max-width: 640px; line-height: 20px; min-height: 20px; margin-left: 6px; }
+.pagelab-late { visibility: hidden; height: 0; overflow: hidden; animation: pagelab-late 0s 5s forwards; }
+@keyframes pagelab-late { to { visibility: visible; height: auto; } }
+[data-ready] .pagelab-late { display: none; }
 .pagelab-error { font: 13px/18px Menlo, Consolas, 'Liberation Mono', monospace; white-space: pre-wrap; }
 .pagelab-off { display: none; }
 .jupyter-widgets-disconnected .pagelab-off { display: block; font-weight: bold; border: 1px solid var(--ink); padding: 4px 8px; }

@@ -158,4 +158,5 @@ def counts_html(lines: Mapping[str, Sequence[int]]) -> str:
     for label, counts in lines.items():
         cells = (str(n) if n == same else f"<u>{n}*</u>" for n, same in zip(counts, first, strict=True))
         rows += f'<tr><th scope="row">{escape(label)}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
-    return f'<table class="pagelab-table"><caption>Free blocks of each order</caption><tr><td></td>{head}</tr>{rows}</table>'
+    caption = "<caption>Free blocks of each order; *: not as in the first line</caption>"
+    return f'<table class="pagelab-table">{caption}<tr><td></td>{head}</tr>{rows}</table>'
