@@ -51,6 +51,8 @@ class Player(Panel):
         scale: float = 1,
     ) -> None:
         self.tape, self.scale = tape, scale
+        if theme not in (None, "light", "dark"):
+            raise ValueError(f"theme {theme!r} does not exist: write 'light' or 'dark', or leave it out for the theme of the page")
         self._fixed_theme = theme
         self.theme: Theme = DARK if theme == "dark" else LIGHT
         self.selected: int | None = None
@@ -236,7 +238,8 @@ class Player(Panel):
         self.strip.show_marks(drawing)
 
     def _dress(self) -> None:
-        (self.add_class if self.theme is DARK else self.remove_class)("pagelab-dark")
+        if self._fixed_theme:
+            self.add_class(f"pagelab-{self._fixed_theme}")
         for canvas in (self.strip, self.stage):
             canvas.set_theme(self.theme)
         self.legend.value = legend(self.theme)

@@ -110,7 +110,6 @@ class RealMap(Panel):
     def _set_theme(self, name: str) -> None:
         if name != self.theme.name:
             self.theme = DARK if name == "dark" else LIGHT
-            (self.add_class if self.theme is DARK else self.remove_class)("pagelab-dark")
             for canvas in (self.canvas, self.lens):
                 canvas.set_theme(self.theme)
             self._draw()

@@ -3,7 +3,9 @@
 CSS = """
 .pagelab { --ink: #1F2328; --quiet: #57606A; --line: #D5DAE0; --paper: #FFFFFF; --changed: #B84300; --accent: #C94A00; max-width: 848px;
   color: var(--ink); font: 13px/20px Helvetica, Arial, sans-serif; padding: 2px; }
-.pagelab-dark { --ink: #E8EAED; --quiet: #A9B1BA; --line: #3B424A; --paper: #111111; --changed: #FF9A57; --accent: #FF8A3D; }
+[data-jp-theme-light="false"] .pagelab:not(.pagelab-light), .pagelab.pagelab-dark { --ink: #E8EAED; --quiet: #A9B1BA; --line: #3B424A;
+  --paper: #111111; --changed: #FF9A57; --accent: #FF8A3D; }
+.pagelab.pagelab-light, .pagelab.pagelab-dark { background: var(--paper); }
 .pagelab .widget-html, .pagelab .widget-html-content { color: inherit; font: inherit; line-height: inherit; margin: 0; overflow: visible;
   height: auto; }
 .pagelab .widget-html-content > div { line-height: 20px; }
@@ -30,7 +32,8 @@ CSS = """
 .pagelab-legend i { display: inline-block; width: 26px; height: 13px; margin-right: 6px; vertical-align: -2px; text-align: center;
   font: bold 11px/13px Helvetica, Arial, sans-serif; box-sizing: border-box; }
 .pagelab-table { border-collapse: collapse; font: 12px/20px Menlo, Consolas, 'Liberation Mono', monospace; color: var(--ink); }
-.pagelab-table caption { text-align: left; white-space: nowrap; color: var(--quiet); font: 12px/20px Helvetica, Arial, sans-serif; caption-side: top; }
+.pagelab-table caption { text-align: left; white-space: nowrap; color: var(--quiet); caption-side: top;
+  font: 12px/20px Helvetica, Arial, sans-serif; }
 .pagelab-table th { text-align: left; font: 12px/20px Helvetica, Arial, sans-serif; color: var(--quiet); padding: 0 12px 0 0; }
 .pagelab-table td { padding: 0 12px 0 0; border-top: 1px solid var(--line); white-space: normal; }
 .pagelab-table th[scope="row"] { border-top: 1px solid var(--line); color: var(--ink); }
