@@ -44,16 +44,28 @@ def draw_lists(drawing: Drawing, now: Moment, left: float, top: float, width: fl
 
 def _row(drawing: Drawing, entries: list[Entry], left: float, y: float, width: float) -> None:
     box = max([34, *(7 * len(str(entry.pfn)) + 10 for entry in entries)])
-    fits = int(width // (box + 4))
-    shown: list[Entry | str] = list(entries)
-    if len(entries) > fits:
-        shown = [*entries[: fits - 2], f"+{len(entries) - fits + 1}", entries[-1]]
+    shown = _shown(entries, int(width // (box + 4)))
     for i, entry in enumerate(shown):
         rect = Rect(left + i * (box + 4), y, box, ROW - 8)
         if isinstance(entry, str):
             drawing.word(rect.x + box / 2, rect.y + rect.h / 2, entry, "quiet", align="center")
         else:
             _box(drawing, rect, entry)
+
+
+def _shown(entries: list[Entry], fits: int) -> list[Entry | str]:
+    """Leave out blocks from the middle of a long list, with their number in their place; marked ones stay."""
+    if len(entries) <= fits:
+        return list(entries)
+    marked = [i for i, entry in enumerate(entries) if entry.mark]
+    last = len(entries) - 1
+    gaps = 1 + sum(0 < i < last for i in marked)
+    kept = sorted({*range(max(1, fits - 1 - 2 * gaps + 1)), *marked, last})
+    shown: list[Entry | str] = []
+    for at, following in zip(kept, [*kept[1:], last + 1], strict=True):
+        shown.append(entries[at])
+        shown += [f"+{following - at - 1}"] * (following > at + 1)
+    return shown
 
 
 def _box(drawing: Drawing, rect: Rect, entry: Entry) -> None:

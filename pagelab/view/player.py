@@ -64,8 +64,11 @@ class Player(Panel):
         self.k, self.act = self._start
         self._make_figures(orders_of(zone))
         self._make_controls(goto or {})
-        super().__init__(self._rows())
+        large = f"pagelab-scale-{round(100 * scale)}"
+        sized = widgets.HTML(f"<style>.pagelab.{large} {{ font-size: {13 * scale}px; }}</style>")
+        super().__init__([sized, *self._rows()] if scale != 1 else self._rows())
         self.add_class("pagelab-player")
+        self.add_class(large)
         self._dress()
         self.show()
 

@@ -36,7 +36,7 @@ def draw_run(drawing: Drawing, run: Strip, width: float) -> None:
     xs = [strip_x(run, step, width) for step in run.steps] + [width + 1]
     for x, right, step, free, largest in zip(xs, xs[1:], run.steps, run.free, run.largest, strict=False):
         high, tip = BAND * free / max(run.pages, 1), f"<b>go to {step:,}</b><br>{free:,} free, largest order {largest}"
-        drawing.quad(Rect(x, BASE - high, right - x, high), "pcp", tip=tip)
+        drawing.quad(Rect(x, BASE - high, right - x + 0.6, high), "pcp", tip=tip)
         drawing.quad(Rect(x, BASE - high - 0.5, right - x, 1), "free_outline", tip=tip)
         if largest >= 0:
             drawing.quad(Rect(x, FLOOR - BAND * largest / max(run.orders - 1, 1) - 0.75, right - x, 1.5), "ink", tip=tip)

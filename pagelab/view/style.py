@@ -1,55 +1,55 @@
 """The style sheet of every pagelab widget, and the script that makes it work from the keyboard and for a screen reader."""
 
 CSS = """
-.pagelab { --ink: #1F2328; --quiet: #57606A; --line: #D5DAE0; --paper: #FFFFFF; --changed: #B84300; --accent: #C94A00; max-width: 848px;
-  color: var(--ink); font: 13px/20px Helvetica, Arial, sans-serif; padding: 2px; }
+.pagelab { --ink: #1F2328; --quiet: #57606A; --line: #D5DAE0; --paper: #FFFFFF; --changed: #B84300; --accent: #C94A00;
+  --mono: Menlo, Consolas, 'Liberation Mono', monospace; max-width: 65.3em; padding: 2px; overflow-x: auto;
+  color: var(--ink); font: 13px/1.54 Helvetica, Arial, sans-serif; }
 [data-jp-theme-light="false"] .pagelab:not(.pagelab-light), .pagelab.pagelab-dark { --ink: #E8EAED; --quiet: #A9B1BA; --line: #3B424A;
   --paper: #111111; --changed: #FF9A57; --accent: #FF8A3D; }
 .pagelab.pagelab-light, .pagelab.pagelab-dark { background: var(--paper); }
+.pagelab .pagelab { padding: 0; font-size: 1em; }
 .pagelab .widget-html, .pagelab .widget-html-content { color: inherit; font: inherit; line-height: inherit; margin: 0; overflow: visible;
   height: auto; }
-.pagelab .widget-html-content > div { line-height: 20px; }
+.pagelab .widget-html-content > div { line-height: 1.54; }
+.pagelab .widget-vbox { overflow: visible; }
+.pagelab .widget-hbox { align-items: center; gap: 6px; overflow: visible; }
+.pagelab > .widget-hbox { padding: 3px 0; }
 .pagelab button { background: transparent; color: var(--ink); border: 1px solid var(--quiet); border-radius: 3px; width: auto;
-  min-width: 56px; padding: 0 12px; box-shadow: none; }
+  flex-shrink: 0; min-width: 4.3em; height: 2.15em; line-height: 2em; font-size: 1em; margin: 0; padding: 0 .92em; box-shadow: none; }
 .pagelab button:hover { border-color: var(--ink); box-shadow: none; }
 .pagelab button:focus-visible, .pagelab input:focus-visible, .pagelab textarea:focus-visible, .pagelab .noUi-handle:focus-visible,
 .pagelab summary:focus-visible { outline: 2px solid var(--ink); outline-offset: 1px; }
 .pagelab button.mod-active { background: var(--ink); color: var(--paper); box-shadow: none; }
-.pagelab button:disabled { opacity: 1; color: var(--quiet); border-style: dashed; }
 .pagelab .pagelab-main { border: 1px solid var(--ink); font-weight: bold; }
+.pagelab .widget-toggle-buttons { margin: 0; width: auto; }
+.pagelab .widget-toggle-buttons .widget-toggle-button { margin: 0 4px 0 0; }
+.pagelab .widget-hslider { margin: 0 10px; }
 .pagelab .noUi-connect { background: var(--quiet); }
 .pagelab .noUi-handle { background: var(--accent); border-color: var(--accent); }
 .pagelab .noUi-target { background: var(--line); border-color: var(--line); }
 .pagelab input[type="text"], .pagelab textarea { background: var(--paper); color: var(--ink); border: 1px solid var(--quiet);
-  font: 13px Menlo, Consolas, 'Liberation Mono', monospace; }
-.pagelab .widget-label { color: var(--ink); font: 13px/28px Helvetica, Arial, sans-serif; }
-.pagelab-acts { color: var(--quiet); font-size: 11px; line-height: 16px; min-height: 16px; margin-top: 4px; }
+  font: 1em var(--mono); }
+.pagelab input::placeholder { color: var(--quiet); opacity: 1; }
+.pagelab .widget-label { color: var(--ink); font: 1em/2.15 Helvetica, Arial, sans-serif; }
+.pagelab-acts { color: var(--quiet); font-size: .846em; min-height: 1.54em; margin-top: 4px; }
 .pagelab-acts b { color: var(--changed); }
-.pagelab-caption { font-size: 15px; line-height: 22px; min-height: 44px; max-width: 640px; }
-.pagelab-source { white-space: pre; color: var(--quiet); font: 11px/16px Menlo, Consolas, 'Liberation Mono', monospace; }
-.pagelab-legend { color: var(--quiet); font-size: 11px; line-height: 16px; }
-.pagelab-legend span { display: inline-block; margin-right: 18px; }
-.pagelab-legend i { display: inline-block; width: 26px; height: 13px; margin-right: 6px; vertical-align: -2px; text-align: center;
-  font: bold 11px/13px Helvetica, Arial, sans-serif; box-sizing: border-box; }
-.pagelab-table { border-collapse: collapse; font: 12px/20px Menlo, Consolas, 'Liberation Mono', monospace; color: var(--ink); }
-.pagelab-table caption { text-align: left; white-space: nowrap; color: var(--quiet); caption-side: top;
-  font: 12px/20px Helvetica, Arial, sans-serif; }
-.pagelab-table th { text-align: left; font: 12px/20px Helvetica, Arial, sans-serif; color: var(--quiet); padding: 0 12px 0 0; }
-.pagelab-table td { padding: 0 12px 0 0; border-top: 1px solid var(--line); white-space: normal; }
-.pagelab-table th[scope="row"] { border-top: 1px solid var(--line); color: var(--ink); }
+.pagelab .pagelab-caption { font-size: 1.154em; line-height: 1.47; min-height: 2.94em; max-width: 42.7em; }
+.pagelab .pagelab-source { white-space: pre; color: var(--quiet); font: .846em/1.45 var(--mono); }
+.pagelab .pagelab-legend { color: var(--quiet); font-size: .846em; }
+.pagelab-legend span { display: inline-block; margin-right: 1.6em; }
+.pagelab-legend i { display: inline-block; width: 2.36em; height: 1.18em; margin-right: .55em; vertical-align: -.18em; text-align: center;
+  font: bold 1em/1.1 Helvetica, Arial, sans-serif; box-sizing: border-box; }
+.pagelab-table { border-collapse: collapse; font: .923em/1.67 var(--mono); color: var(--ink); }
+.pagelab-table caption, .pagelab-table th { text-align: left; white-space: nowrap; color: var(--quiet); caption-side: top;
+  font-family: Helvetica, Arial, sans-serif; font-weight: normal; }
+.pagelab-table td, .pagelab-table th { padding: 0 1em 0 0; white-space: normal; }
+.pagelab-table td, .pagelab-table th[scope="row"] { border-top: 1px solid var(--line); color: var(--ink); }
 .pagelab summary { color: var(--quiet); cursor: pointer; width: max-content; }
-.pagelab .widget-hbox { align-items: center; gap: 6px; overflow: visible; }
-.pagelab .widget-hbox > .widget-button, .pagelab .widget-toggle-buttons button { margin: 0; height: 28px; line-height: 26px; }
-.pagelab .widget-toggle-buttons { margin: 0; width: auto; }
-.pagelab .widget-toggle-buttons .widget-toggle-button { margin: 0 4px 0 0; }
-.pagelab .widget-hslider { margin: 0 10px; }
-.pagelab > .widget-hbox { padding: 3px 0; }
-.pagelab .widget-vbox, .pagelab-panel { overflow: visible; }
-.pagelab-verdict { max-width: 640px; line-height: 20px; min-height: 20px; margin-left: 6px; }
+.pagelab-verdict { max-width: 49em; min-height: 1.54em; margin-left: 6px; }
+.pagelab .pagelab-error { font: 1em/1.4 var(--mono); white-space: pre-wrap; }
 .pagelab-late { visibility: hidden; height: 0; overflow: hidden; animation: pagelab-late 0s 5s forwards; }
 @keyframes pagelab-late { to { visibility: visible; height: auto; } }
 [data-ready] .pagelab-late { display: none; }
-.pagelab-error { font: 13px/18px Menlo, Consolas, 'Liberation Mono', monospace; white-space: pre-wrap; }
 .pagelab-off { display: none; }
 .jupyter-widgets-disconnected .pagelab-off { display: block; font-weight: bold; border: 1px solid var(--ink); padding: 4px 8px; }
 """
