@@ -66,10 +66,10 @@ class Neighbour(Zone):
         """Leave the merging to `link`."""
         return False
 
-    def give(self, pfn: int) -> None:
+    def give(self, pfn: int) -> int:
         """Remember that what is linked next was freed."""
-        super().give(pfn)
         self.freeing = True
+        return super().give(pfn)
 
     def link(self, pfn: int, order: int, mt: int, tail: bool = False) -> None:
         """Merge with the block before or after, as long as there is one of the same order."""
@@ -89,10 +89,10 @@ class Shatter(Zone):
 
     freeing = False
 
-    def give(self, pfn: int) -> None:
+    def give(self, pfn: int) -> int:
         """Remember that what is linked next was freed."""
-        super().give(pfn)
         self.freeing = True
+        return super().give(pfn)
 
     def link(self, pfn: int, order: int, mt: int, tail: bool = False) -> None:
         """Link each page of what a split leaves by itself."""

@@ -130,10 +130,12 @@ class Watched(Zone):
         self._zone.take(pfn, order, mt)
         self.acts.append(Taken(pfn, order, mt))
 
-    def give(self, pfn: int) -> None:
+    def give(self, pfn: int) -> int:
         """Give back, and write it down."""
-        self.acts.append(Given(pfn, self._zone.in_use(pfn)))
-        self._zone.give(pfn)
+        order = self._zone.give(pfn)
+        if order >= 0:
+            self.acts.append(Given(pfn, order))
+        return order
 
     def relabel(self, pfn: int, order: int, mt: int) -> None:
         """Relabel, and write it down."""

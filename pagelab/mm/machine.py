@@ -128,10 +128,9 @@ class Machine:
         if not FREE <= request < 2 * FREE:
             raise ValueError(_no_allocation(request))
         pfn = self.pfn_to_free(request, received) if request & REF else request ^ FREE
-        order = zone.in_use(pfn)
+        order = zone.give(pfn)
         if order < 0:
             raise ValueError(f"cannot free pfn {pfn}: in zone {zone.name}, {zone.block(pfn)}")
-        zone.give(pfn)
         free_one_page(zone, pfn, order, zone.block_type(pfn))
         return NOTHING
 

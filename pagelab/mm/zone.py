@@ -122,9 +122,16 @@ class Zone:
         """Mark a block that is on no list as in use."""
         self.state[pfn - self.base] = IN_USE | mt << 4 | order
 
-    def give(self, pfn: int) -> None:
-        """Mark a block in use as given back, to be linked next."""
-        self.state[pfn - self.base] = NOT_HEAD
+    def give(self, pfn: int) -> int:
+        """Mark the block in use at pfn as given back, to be linked next; return its order, or -1 if none is in use there."""
+        if not self.start_pfn <= pfn < self.end_pfn:
+            return -1
+        at = pfn - self.base
+        state = self.state[at]
+        if not IN_USE <= state < HOLE:
+            return -1
+        self.state[at] = NOT_HEAD
+        return state & 15
 
     def hold(self, pfn: int, order: int) -> None:
         """Mark a block that is on no list as held by a request that is not finished."""
