@@ -80,6 +80,8 @@ class Zone:
         self.state = bytearray([HOLE]) * (start_pfn - self.base) + bytearray([RESERVED]) * nr_pages
         self.state += bytearray([HOLE]) * (end - self.end_pfn)
         self.free_list: list[list[OrderedDict[int, None]]] = [[OrderedDict() for _ in MIGRATETYPES] for _ in range(NR_PAGE_ORDERS)]
+        # The same lists, found by the state byte of the blocks on them.
+        self._list_of = {mt << 4 | order: blocks for order, row in enumerate(self.free_list) for mt, blocks in enumerate(row)}
         # memmap_init_range() labels a pageblock only at its own first pfn, so a block cut by the zone's start stays unmovable.
         first = -(-(start_pfn - self.base) // PAGEBLOCK_NR_PAGES)
         last = -(-(self.end_pfn - self.base) // PAGEBLOCK_NR_PAGES)
@@ -100,17 +102,18 @@ class Zone:
 
     def link(self, pfn: int, order: int, mt: int, tail: bool = False) -> None:
         """Put a block on a free list, at the head or at the tail, and mark it free."""
-        blocks = self.free_list[order][mt]
+        state = mt << 4 | order
+        blocks = self._list_of[state]
         blocks[pfn] = None
         if not tail:
-            blocks.move_to_end(pfn, last=False)
-        self.state[pfn - self.base] = mt << 4 | order
+            blocks.move_to_end(pfn, False)
+        self.state[pfn - self.base] = state
 
     def unlink(self, pfn: int) -> None:
         """Take a free block off its list, wherever in the list it stands."""
         at = pfn - self.base
         state = self.state[at]
-        del self.free_list[state & 15][state >> 4][pfn]
+        del self._list_of[state][pfn]
         self.state[at] = NOT_HEAD
 
     def page_is_buddy(self, pfn: int, order: int) -> bool:
@@ -295,6 +298,7 @@ class Zone:
         for row in self.free_list:
             for mt in range(len(MIGRATETYPES)):
                 length = next(lengths)
-                row[mt] = OrderedDict.fromkeys(lists[at : at + length])
+                row[mt].clear()
+                row[mt].update(dict.fromkeys(lists[at : at + length]))
                 at += length
         self.pageblock_type = bytearray(snapshot[2])
