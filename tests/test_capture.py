@@ -343,6 +343,7 @@ def test_a_folder_in_place_of_a_file(capture_copy):
 
 
 def test_a_link_that_stays_inside_is_a_file(capture_copy):
+    (capture_copy / "S0.buddyinfo").unlink()
     (capture_copy / "S0.buddyinfo").symlink_to("S0.buddyinfo.pre")
     assert open_capture(capture_copy).buddyinfo("S0")[0, "DMA32"] == COUNTS
 

@@ -129,6 +129,7 @@ def test_each_answer_is_open_and_has_a_folded_solution(path):
         assert cell.metadata.get("jupyter", {}).get("source_hidden") is True, cell.source
         assert ast.literal_eval(value) is not None, cell.source
         assert len(ast.parse(cell.source).body) == 1, cell.source
+        assert cell.source.startswith("#"), "JupyterLab shows the first line of a folded cell"
 
 
 def test_each_answer_is_checked_after_it_is_asked(path):

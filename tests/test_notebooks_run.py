@@ -13,7 +13,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
 # What the output of a check says. The one place that knows these words.
-NOT_ANSWERED, RIGHT = "not answered yet", "Right"
+NOT_ANSWERED, RIGHT = "Not answered yet", "Right"
 
 SECONDS_A_CELL = 60
 
@@ -38,7 +38,7 @@ def run(tmp_path):
 
 def solutions(notebook):
     """{n: the literal that solution_n is bound to}."""
-    bound = (re.match(r"solution_(\d+) = (.*)", c.source, re.DOTALL) for c in notebook.cells if c.cell_type == "code")
+    bound = (re.match(r"#[^\n]*\nsolution_(\d+) = (.*)", c.source, re.DOTALL) for c in notebook.cells if c.cell_type == "code")
     return {int(match[1]): ast.literal_eval(match[2]) for match in bound if match}
 
 

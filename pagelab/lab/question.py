@@ -23,7 +23,8 @@ REFUSAL = "refused"
 HOW = {
     "number": "a whole number, such as 9",
     "pfn": f"a pfn, such as 9, or {REFUSAL}",
-    "numbers": f"numbers in order, such as 0 4 1, with {REFUSAL} where one is",
+    "pfns": f"pfns in order, such as 0 4 1, with {REFUSAL} where one is",
+    "numbers": "numbers in order, such as 0 4 1",
     "counts": "counts from order 0 up, such as 1 1 0; orders left out are 0",
     "lists": "lists, head first, such as M0: 9 5; M1: 12, or none",
 }
@@ -38,7 +39,7 @@ def read_answer(form: str, answer: Any) -> Any:
         answer: text, or a plain value of that form.
 
     Returns:
-        An int or "refused" (pfn), an int (number), a list (numbers), a list of 11 (counts), a dict from "M0" to a list (lists).
+        An int or "refused" (pfn), an int (number), a list (pfns, numbers), a list of 11 (counts), a dict from "M0" to a list (lists).
 
     Raises:
         ValueError: names the answer and how one is written.
@@ -55,7 +56,7 @@ def read_answer(form: str, answer: Any) -> Any:
                 words = re.findall(r"\S+", re.sub(r"(?<=\d),(?=\d{3})", "", answer).strip())
             (word,) = words if isinstance(words, (list, tuple)) else [words]
             return _read_number(word, form == "pfn")
-        numbers = [_read_number(word, form == "numbers") for word in words]
+        numbers = [_read_number(word, form == "pfns") for word in words]
         if form == "counts":
             if len(numbers) > NR_PAGE_ORDERS:
                 raise ValueError
@@ -182,7 +183,7 @@ class Run:
 
 _FORMS = {
     "pfn": "pfn",
-    "pfns": "numbers",
+    "pfns": "pfns",
     "lists": "lists",
     "lists before": "lists",
     "counts": "counts",

@@ -77,7 +77,9 @@ def counts_table(lines: Mapping[str, Sequence[int]]) -> None:
 def progress() -> None:
     """Show which exercises are right, not yet right, or open."""
     entries, said = kept_progress.load()
-    rows = "".join(f"<tr><td>{escape(name)}</td><td>{entry.state}</td></tr>" for name, entry in entries.items() if name != "try")
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td><td>{entry.state}</td></tr>" for name, entry in entries.items() if not name.startswith("try ")
+    )
     head = '<tr><th scope="col">exercise</th><th scope="col">state</th></tr>'
     table = f'<table class="pagelab-table">{head}{rows}</table>' if rows else "Nothing is answered yet."
     display(HTML(f'<style>{CSS}</style><div class="pagelab"><div>{escape(said)}</div>{table}</div>'))  # type: ignore[no-untyped-call]

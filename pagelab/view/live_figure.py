@@ -140,12 +140,12 @@ class Canvas:
         """Tell where pages lie, so that hovering over the image names them."""
         self.where = where
         cells = ColumnDataSource({"place": where.cells.astype(np.int32).ravel()})
-        args = {"cells": cells, "pages": self.sources["pages"]}
         numbers = {"columns": where.cells.shape[1], "w": where.w, "h": where.h, "left": at[0], "top": at[1]}
         numbers |= {"start": where.start, "per": where.per_cell}
-        formatter = CustomJSHover(args={**args, "n": numbers}, code=_HOVER)
-        tip = _tooltip("$x{custom}")
-        self.figure.add_tools(HoverTool(renderers=[self.image], tooltips=tip, formatters={"$x": formatter}, attachment="right"))
+        args: dict[str, Any] = {"cells": cells, "pages": self.sources["pages"], "n": numbers}
+        lines: Any = {field: CustomJSHover(args=args, code=_HOVER + code) for field, code in _HOVER_LINES.items()}
+        tip = _tooltip("<b>$x{custom}</b><br>$y{custom}<br>$sx{custom}")
+        self.figure.add_tools(HoverTool(renderers=[self.image], tooltips=tip, formatters=lines, attachment="right"))
 
     def on_tap(self, do: Callable[[float, float], None]) -> None:
         """Call `do(x, y)` when the figure is clicked."""
@@ -170,7 +170,7 @@ def _tooltip(field: str) -> str:
 _HOVER = """
 const column = Math.floor((special_vars.x - n.left) / n.w), row = Math.floor((special_vars.y - n.top) / n.h);
 const place = cells.data.place[row * n.columns + column];
-if (place === undefined || place < 0) return '';
+if (place === undefined || place < 0) return 'no page';
 const pfn = n.start + place * n.per;
 const image = pages.data.image[0];
 const state = (image.flat ? image.flat() : image)[row * n.columns + column];
@@ -181,11 +181,13 @@ else if (state < 0x80) kind = 'held by the request';
 else if (state < 0xe0) kind = `in use, order ${state & 15}, ${types[(state >> 4) & 7]}`;
 else if (state == 0xf0) kind = 'reserved';
 else if (state == 0xf1) kind = 'in use, kind not known';
-const pages_here = n.per > 1 ? `pages ${pfn}-${pfn + n.per - 1}` : `page ${pfn}`;
-let block = '';
-if (state < 0xe0 && (state & 15) > 0) {
-  const head = Math.floor(pfn / 2 ** (state & 15)) * 2 ** (state & 15);
-  block = `<br>block ${head}-${head + 2 ** (state & 15) - 1}`;
-}
-return `<b>${pages_here}</b><br>${kind}${block}<br>0x${(pfn * 4096).toString(16)}`;
 """
+
+_HOVER_LINES = {
+    "$x": "return n.per > 1 ? `pages ${pfn}-${pfn + n.per - 1}` : `page ${pfn}`;",
+    "$y": """
+const size = 2 ** (state & 15), head = Math.floor(pfn / size) * size;
+return state < 0xe0 && size > 1 ? `${kind}, block ${head}-${head + size - 1}` : kind;
+""",
+    "$sx": "return '0x' + (pfn * 4096).toString(16);",
+}

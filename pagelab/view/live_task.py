@@ -102,12 +102,11 @@ class TryRequests(Panel):
     Args:
         pages: pages of the zone, 16 to 262,144.
         requests: as typed.
-        name: under which the fields are kept.
     """
 
-    def __init__(self, pages: int = 16, requests: str = "alloc 0; alloc 1; free @0", name: str = "try") -> None:
-        self.name = name
-        kept = kept_progress.load()[0].get(name, Entry()).answer.split("\n", 1)
+    def __init__(self, pages: int = 16, requests: str = "alloc 0; alloc 1; free @0") -> None:
+        self.name = f"try {pages}"
+        kept = kept_progress.load()[0].get(self.name, Entry()).answer.split("\n", 1)
         shown = kept if len(kept) == 2 else [str(pages), requests]
         self.pages = _field("pages", shown[0], "16", "220px")
         self.requests = _field("requests", shown[1], "alloc 0 x3; free @1")

@@ -1,11 +1,11 @@
 """A panel: what every pagelab widget has in common, from its style to what is left of it without a kernel."""
 
 from collections.abc import Iterator, Sequence
-from functools import cache
 from html import escape
 from typing import Any
 
 import ipywidgets as widgets
+from IPython import get_ipython
 from IPython.display import HTML, display
 
 from .live_figure import LiveFigure, load_bokehjs
@@ -38,15 +38,24 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         return bundle
 
 
-@cache
-def load_once() -> None:
-    """Load BokehJS with the first panel of this kernel."""
-    load_bokehjs()
+_loaded_by: list[str | None] = []
+
+
+def _load_once() -> None:
+    """Load BokehJS with the first panel of this kernel, and again when that panel's cell runs again: its page may be a new one."""
+    shell = get_ipython()
+    if shell is None:
+        return
+    parent = shell.get_parent() if hasattr(shell, "get_parent") else {}
+    cell = parent.get("metadata", {}).get("cellId")
+    if not _loaded_by or (cell is not None and _loaded_by[0] == cell):
+        _loaded_by[:] = [cell]
+        load_bokehjs()
 
 
 def announce(panel: Panel) -> None:
     """Display what is left of a panel when the notebook is opened without a kernel; it hides where the panel lives."""
-    load_once()
+    _load_once()
     fallback = f'<div class="pagelab-fallback">Not connected: run this cell again.<pre>{escape(panel.text())}</pre></div>'
     hide = "<style>.jp-OutputArea:has(.pagelab) .pagelab-fallback, .pagelab-live .pagelab-fallback { display: none; }</style>"
     display(HTML(hide + fallback))  # type: ignore[no-untyped-call]

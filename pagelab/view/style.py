@@ -49,7 +49,7 @@ CSS = """
 .pagelab .pagelab-error { font: 1em/1.4 var(--mono); white-space: pre-wrap; }
 .pagelab-late { visibility: hidden; height: 0; overflow: hidden; animation: pagelab-late 0s 5s forwards; }
 @keyframes pagelab-late { to { visibility: visible; height: auto; } }
-[data-ready] .pagelab-late { display: none; }
+[data-figures] .pagelab-late { display: none; }
 .pagelab-off { display: none; }
 .jupyter-widgets-disconnected .pagelab-off { display: block; font-weight: bold; border: 1px solid var(--ink); padding: 4px 8px; }
 """
@@ -71,6 +71,7 @@ if (paper) {
   const theme = 0.2126 * r + 0.7152 * g + 0.0722 * b < 128 ? 'dark' : 'light';
   if (seen.data.theme[0] !== theme) seen.data = {theme: [theme]};
 }
+for (let above = el && el.closest('.pagelab'); above; above = above.parentElement.closest('.pagelab')) above.dataset.figures = 'yes';
 const box = el && el.closest('.pagelab');
 if (box) {
   el.setAttribute('role', 'img');
