@@ -1,6 +1,7 @@
 """Every notebook runs to its end as it is shipped, and again with its solutions given as the answers."""
 
 import ast
+import json
 import re
 import shutil
 from pathlib import Path
@@ -65,3 +66,46 @@ def test_it_runs_and_every_check_gives_its_verdict(path, answered, run):
     assert not errors
     expected = RIGHT if answered else NOT_ANSWERED
     assert {n: text for n, text in verdicts(notebook).items() if expected not in text} == {}
+
+
+# Given every answer that a belief would give, each graded field names that belief. Typed into the fields of the notebook itself.
+BELIEFS = """
+import json
+from pagelab.lab.question import write_answer
+from pagelab.lab.variant import VARIANTS
+said = []
+for field in fields:
+    truth = {part: question.truth() for part, question in field.questions.items()}
+    for part, question in field.questions.items():
+        seen = [truth[part]]
+        for variant in VARIANTS:
+            answer = variant.answer(question)
+            if answer is None or answer in seen:
+                continue
+            seen.append(answer)
+            for other, text in field.fields.items():
+                text.value = write_answer(answer if other == part else truth[other])
+            field.grade()
+            said.append([field.name, variant.name, field.last.variant, field.last.state, variant.message(question) in field.last.text])
+print(json.dumps(said))
+"""
+
+
+def test_each_belief_is_met_by_name(tmp_path):
+    for path in NOTEBOOKS:
+        notebook = nbformat.read(path, as_version=4)
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        for cell in code:
+            cell.source = re.sub(r"^(check|predict)\(", r"fields += [\1(", cell.source, flags=re.M)
+            if cell.source.startswith("fields += [") or "\nfields += [" in cell.source:
+                cell.source += "]"
+        code[0].source += "\nfields = []"
+        notebook.cells.append(nbformat.v4.new_code_cell(BELIEFS))
+        folder = tmp_path / path.stem
+        folder.mkdir()
+        client = NotebookClient(notebook, timeout=SECONDS_A_CELL, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
+        client.execute()
+        said = json.loads("".join(output.text for output in notebook.cells[-1].outputs))
+        assert said
+        for name, belief, met, state, message in said:
+            assert (met, state, message) == (belief, "not yet", True), (path.stem, name, belief, met, state)
