@@ -1,0 +1,139 @@
+"""The ladder: what each act did, order by order, inside its place."""
+
+import pytest
+from runs import SMALL, accents, columns_of, moments, outside, overlapping, quads, random_run, words
+
+from pagelab.lab.scenario import some_free, text
+from pagelab.mm.act import Compared, Given, Linked, Taken, Unlinked
+from pagelab.view.columns import moment, orders_of
+from pagelab.view.drawing import Drawing
+from pagelab.view.ladder import draw_ladder, ladder_height
+from pagelab.view.palette import DARK, LIGHT
+
+LEFT, WIDTH = 44, 448
+
+
+def drawn(now, theme=LIGHT):
+    drawing = Drawing(theme)
+    draw_ladder(drawing, now, LEFT, 0, WIDTH)
+    return drawing
+
+
+def texts(drawing):
+    return [word.text for word in words(drawing.words)]
+
+
+def test_the_end_says_that_nothing_follows():
+    drawing = drawn(moment(text("alloc 0"), 1, 0))
+    assert texts(drawing) == ["The end: no request follows."]
+    assert quads(drawing.marks) == []
+
+
+def test_a_split_is_told_rung_by_rung():
+    now = moment(text("alloc 0", 8), 0, -1)
+    said = [text for text in texts(drawn(now)) if not text.isdigit()]
+    assert said == [
+        "Allocate order 0, order by order",
+        "0, head of list 3: unlinked",
+        "4 to the head of list 2",
+        "2 to the head of list 1",
+        "1 to the head of list 0",
+        "0 handed out",
+    ]
+
+
+def test_rungs_go_down_as_a_split_does():
+    names = [word for word in words(drawn(moment(text("alloc 0", 8), 0, -1)).words) if word.text.isdigit()]
+    heights = {int(word.text): word.y for word in names}
+    assert sorted(heights) == [0, 1, 2, 3]
+    assert heights[3] < heights[2] < heights[1] < heights[0]
+
+
+def test_a_merge_is_told_up_to_where_it_stops():
+    now = moment(some_free([1, 2, 3, 0]), 19, -1)
+    said = [text for text in texts(drawn(now)) if not text.isdigit()]
+    assert said[0] == "Free pfn 0, order 0, order by order"
+    assert "1 is free, order 0: merge" in said
+    assert "2 is free, order 1: merge" in said
+    assert any(text.startswith("4: in use") for text in said)
+    assert "0 to the head of list 2" in said
+    assert said.index("1 is free, order 0: merge") < said.index("2 is free, order 1: merge")
+
+
+@pytest.mark.parametrize(
+    ("tape", "why"),
+    [
+        (some_free([1, 2]), "3: in use. Merging stops."),
+        (some_free([2, 4, 5, 6, 7, 3]), "0: in use. Merging stops."),
+        (text("alloc 0 x6; alloc 1; alloc 3; free 4; free 6"), "4: free, but order 0. Merging stops."),
+        (text("alloc 3 x3; free 16", 24), "24: outside the zone. Merging stops."),
+    ],
+)
+def test_the_last_rung_says_why_it_stops(tape, why):
+    assert why in texts(drawn(moment(tape, len(tape) - 1, -1)))
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda theme: theme.name)
+@pytest.mark.parametrize(("seed", "pages", "start"), SMALL)
+def test_the_accent_is_on_this_act_and_on_the_requests_own_pages(seed, pages, start, theme):
+    for now in moments(random_run(seed, pages, start)):
+        rings, fills = accents(drawn(now, theme), theme)
+        act = now.acts[-1] if now.acts else None
+        expected = isinstance(act, (Linked, Taken)) or (isinstance(act, Unlinked) and now.all[0].verb == "free")
+        assert len(rings) == expected
+        assert len(fills) == any(isinstance(done, Given) for done in now.acts)
+        bold = [word.text for word in words(drawn(now, theme).words) if word.color == theme.changed_text]
+        assert len(bold) == isinstance(act, (Linked, Taken, Unlinked)), "one text in the accent: what this act did"
+        if bold:
+            assert str(act.pfn) in bold[0].replace(",", "").split()
+
+
+@pytest.mark.parametrize(("seed", "pages", "start"), SMALL)
+def test_acts_that_are_not_yet_done_are_not_told(seed, pages, start):
+    for now in moments(random_run(seed, pages, start)):
+        said = [text for text in texts(drawn(now))[1:] if not text.isdigit()]
+        told = (Unlinked, Linked, Taken)
+        stops = [act for i, act in enumerate(now.acts) if isinstance(act, Compared) and not act.yes]
+        done = sum(isinstance(act, told) for act in now.acts)
+        assert done <= len(said) <= done + min(1, len(stops))
+
+
+def test_nothing_leaves_its_place():
+    wrong = {}
+    for seed, pages, start in [*SMALL, (12, 1024, 0)]:
+        for now in moments(random_run(seed, pages, start)):
+            if out := outside(columns_of(drawn(now)), LEFT + WIDTH, ladder_height(orders_of(now.zone))):
+                wrong[f"{pages} pages from {start}, step {now.k}: {now.acts[-1]}"] = out
+    assert wrong == {}
+
+
+@pytest.mark.parametrize(
+    ("tape", "name"),
+    [
+        (text("alloc 3 x3; free 16", 24), "a buddy behind the end of the zone"),
+        (some_free(list(range(16)), 24), "a buddy of which the zone has a part"),
+        (text("alloc 4; free 0"), "the whole zone"),
+        (text("alloc 10; free 0", 1024), "the largest block"),
+        (text("alloc 0; free 0", 1024), "ten merges"),
+        (text("alloc 9 x2; free 512; free 0", 1024), "two halves"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_nothing_leaves_its_place_at_the_edges(tape, name):
+    k = len(tape) - 1
+    for act in range(len(tape.acts(k))):
+        now = moment(tape, k, act)
+        assert outside(columns_of(drawn(now)), LEFT + WIDTH, ladder_height(orders_of(now.zone))) == []
+
+
+def test_words_do_not_stand_on_each_other():
+    wrong = {}
+    for seed, pages, start in [*SMALL, (12, 1024, 0)]:
+        for now in moments(random_run(seed, pages, start)):
+            if pairs := overlapping(words(drawn(now).words)):
+                wrong[f"{pages} pages from {start}, step {now.k}: {now.acts[-1]}"] = pairs
+    assert wrong == {}
+
+
+def test_each_order_has_room_for_its_rung():
+    assert ladder_height(6) > ladder_height(5)

@@ -1,0 +1,82 @@
+"""Zones with one rule replaced: each does what its belief says, and loses no page."""
+
+import random
+
+import pytest
+from zones import lists
+
+from pagelab.lab.question import restart
+from pagelab.lab.scenario import some_free, text
+from pagelab.lab.stand_in import Fifo, LifoOnly, LowestAddress, Neighbour, OneMerge, Shatter
+from pagelab.mm.machine import FREE, REFUSED, alloc_request, free_received
+
+ALL = [LifoOnly, Fifo, LowestAddress, OneMerge, Neighbour, Shatter]
+B = [12, 13, 5, 9, 14]
+
+
+def end(tape, zone_type):
+    """Return the lists after a tape under a stand-in, and what its requests received."""
+    other = tape.under(restart(tape, zone_type))
+    return lists(other.at(len(other)).zone), [pfn for pfn, request in zip(other.received, other.requests, strict=True) if request < FREE]
+
+
+def test_lifo_only_puts_every_freed_block_at_the_head():
+    held, received = end(some_free(B).then("alloc 0"), LifoOnly)
+    assert (held, received[-1]) == ({"M0": [9, 5], "M1": [12]}, 14)
+
+
+def test_fifo_takes_what_has_waited_longest():
+    assert end(some_free(B), Fifo)[0] == {"M0": [5, 9, 14], "M1": [12]}
+    assert end(some_free(B).then("alloc 0"), Fifo)[1][-1] == 5
+
+
+def test_lowest_address_takes_the_lowest_pfn_of_any_order():
+    assert end(some_free(B).then("alloc 0"), LowestAddress)[1][-1] == 5
+    assert end(text("alloc 3; alloc 0 x8; free @0; free 13").then("alloc 0"), LowestAddress)[1][-1] == 0
+    assert end(some_free([0, 4, 5]).then("alloc 1"), LowestAddress)[1][-1] == 4, "a page too small is passed over"
+    assert end(some_free([0]).then("alloc 1"), LowestAddress)[1][-1] == REFUSED
+
+
+def test_one_merge_stops_after_the_first():
+    held, _ = end(some_free([1, 2, 3, 0]), OneMerge)
+    assert {name: sorted(heads) for name, heads in held.items()} == {"M1": [0, 2]}
+    held, _ = end(some_free([1, 2, 3, 0, 5, 4]), OneMerge)
+    assert {name: sorted(heads) for name, heads in held.items()} == {"M1": [0, 2, 4]}, "each free merges once again"
+
+
+def test_one_merge_forgets_what_an_allocation_unlinked():
+    tape = text("alloc 0 x16; free 0; alloc 0; free 1; free 0")
+    assert end(tape, OneMerge)[0] == {"M1": [0]}
+
+
+def test_neighbour_merges_what_lies_beside():
+    assert end(some_free([1, 2]), Neighbour)[0] == {"M1": [1]}
+    assert end(some_free([1, 2]).then("alloc 1"), Neighbour)[1][-1] == 1
+    assert end(some_free([1, 2, 4, 3]), Neighbour)[0] == {"M2": [1]}, "as long as there is one of the same order"
+    assert end(some_free([1, 2, 3]), Neighbour)[0] == {"M0": [3], "M1": [1]}, "but of the same order"
+
+
+def test_shatter_cuts_what_is_left_into_single_pages():
+    held, received = end(text("alloc 0", 1024), Shatter)
+    assert received == [0]
+    assert held == {"M0": list(range(1, 1024))}
+
+
+@pytest.mark.parametrize("zone_type", ALL)
+@pytest.mark.parametrize("seed", range(5))
+def test_no_page_is_lost_or_owned_twice(seed, zone_type):
+    source, start = random.Random(seed), text(pages=32)
+    machine, received, live = restart(start, zone_type), [], {}
+    for number in range(60):
+        if live and source.random() < 0.45:
+            earlier = source.choice(sorted(live))
+            del live[earlier]
+            received.append(machine.apply(free_received(earlier), received))
+        else:
+            order = source.choice([0, 0, 0, 1, 2])
+            received.append(machine.apply(alloc_request(order), received))
+            if received[-1] >= 0:
+                live[number] = order
+        used = [page for k, order in live.items() for page in range(received[k], received[k] + (1 << order))]
+        free = [page for order, row in enumerate(machine.zone.free_list) for pfn in row[1] for page in range(pfn, pfn + (1 << order))]
+        assert sorted(used + free) == list(range(32))
