@@ -51,10 +51,11 @@ expected a folder, a .zip or a .tar.gz"}]
         # A name that the terminal cannot show is no reason to stop.
         sys.stdout.reconfigure(errors="backslashreplace")
     parser = _parser()
-    args, rest = parser.parse_known_args(argv)
-    if rest and args.command != "lab":
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    args.rest = rest
+    words = list(sys.argv[1:] if argv is None else argv)
+    args, args_for_lab = parser.parse_known_args(words)
+    if args_for_lab and words[0] != "lab":
+        parser.error(f"unrecognized arguments: {' '.join(args_for_lab)}")
+    args.rest = args_for_lab
     try:
         code: int = args.run(args)
         sys.stdout.flush()

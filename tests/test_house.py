@@ -23,7 +23,8 @@ TABLE = {
         *("slub", "struct_page", "free_state", "memmap", "dax", "sg"),
     ],
     "lab/": [
-        *("__init__", "request", "tape", "scenario", "caption", "question", "stand_in", "variant", "exercise", "progress", "task"),
+        *("__init__", "request", "tape", "scenario", "caption", "question", "stand_in", "variant", "reason"),
+        *("exercise", "progress", "task"),
     ],
     "real/": ["__init__", "archive", "capture", "replay", "verify"],
     "view/": [

@@ -98,7 +98,6 @@ def test_an_answer_is_read(form, answer, value):
         ("lists", "M0 9 5"),
         ("lists", "M11: 0"),
         ("lists", "X0: 1"),
-        ("lists", "M0: 1; M0: 2"),
         ("lists", "M0: one"),
         ("lists", {"M0": 9}),
         ("lists", {"M": [9]}),
@@ -183,10 +182,11 @@ def test_what_a_run_says(tape, requests, ask, truth):
     assert (tape.text, len(tape)) == before
 
 
-def test_a_run_under_a_stand_in_runs_its_past_under_it_too():
-    question = Run(some_free([12, 13, 5, 9, 14]), "alloc 0", "pfn")
-    assert question.read(question.after(LifoOnly)) == 14
-    assert question.truth() == 9
+def test_a_stand_in_takes_over_where_the_question_begins():
+    asked = Run(text("alloc 0 x16"), "free 12; free 13; free 5; free 9; free 14; alloc 0", "pfn")
+    assert (asked.under(LifoOnly), asked.truth()) == (14, 9)
+    shown = Run(some_free([12, 13, 5, 9, 14]), "alloc 0", "pfn")
+    assert (shown.under(LifoOnly), shown.truth()) == (9, 9)
 
 
 def test_what_cannot_be_asked_is_named():
@@ -227,3 +227,8 @@ def test_a_restart_stands_before_request_0():
     assert type(machine.zone) is DoublyLinked
     assert machine.zone.counts() == tape.at(0).zone.counts()
     assert nodes_walked(even_then_odd(16), DoublyLinked) == 0
+
+
+def test_a_list_written_twice_is_told_so():
+    with pytest.raises(ValueError, match="M1 stands twice: write M1 once, with all its heads"):
+        read_answer("lists", "M1: 0; M1: 2")

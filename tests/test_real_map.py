@@ -15,7 +15,7 @@ from pagelab.view.real_map import RealMap, page_states
 MACHINE = example()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def shown():
     return RealMap(MACHINE, "S0", "DMA32")
 
@@ -143,7 +143,7 @@ def test_what_the_capture_does_not_have_is_said_in_one_sentence(snapshot, zone):
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda theme: theme.name)
+@pytest.mark.parametrize("theme", [DARK, LIGHT], ids=lambda theme: theme.name)
 def test_nothing_changes_in_a_capture_so_nothing_has_the_accent(shown, theme):
     shown._set_theme(theme.name)
     for canvas in (shown.canvas, shown.lens):

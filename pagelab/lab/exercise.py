@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .question import LargestOrder, Question, Run, read_answer, write_answer
-from .scenario import shuffled_frees, some_free
-from .variant import HEAD_RULE, VARIANTS, evidence, stopped, unlinked
+from .reason import reason
+from .scenario import some_free
+from .variant import VARIANTS
 
 RIGHT, NOT_YET, OPEN = "right", "not yet", "not answered yet"
 DRAWS = 2_000
@@ -51,10 +52,12 @@ def grade(question: Question, answer: Any) -> Verdict:
     truth = question.truth()
     if given == truth:
         return Verdict(RIGHT, write_answer(truth) + ".")
-    for variant in VARIANTS:
-        if variant.answer(question) == given:
-            return Verdict(NOT_YET, _partly(given, truth) + variant.message(question), variant.name)
-    return Verdict(NOT_YET, _partly(given, truth) + _rule(question, given, truth))
+    said = [(variant, variant.answer(question)) for variant in VARIANTS]
+    for same in (_exactly, _as_sets):
+        for variant, answer in said:
+            if answer is not None and same(answer, given) and not same(answer, truth):
+                return Verdict(NOT_YET, _partly(given, truth) + variant.message(question), variant.name)
+    return Verdict(NOT_YET, _partly(given, truth) + reason(question, given, truth))
 
 
 def grade_all(questions: Mapping[str, Question], answers: Mapping[str, Any]) -> Verdict:
@@ -83,69 +86,41 @@ def grade_all(questions: Mapping[str, Question], answers: Mapping[str, Any]) -> 
         return Verdict(RIGHT, " ".join(f"{name} {verdict.text}" for name, verdict in verdicts.items()))
     right = [name for name, verdict in verdicts.items() if verdict.state == RIGHT]
     wrong, verdict = next((name, verdict) for name, verdict in verdicts.items() if verdict.state != RIGHT)
-    first = f"The {' and '.join(right)} part is right; {wrong} is not{' answered' * (verdict.state == OPEN)}. " if right else ""
+    parts = f"The {' and '.join(right)} part{'s are' if len(right) > 1 else ' is'} right"
+    first = f"{parts}; {wrong} is not{' answered' * (verdict.state == OPEN)}. " if right else ""
     return Verdict(NOT_YET, first + (verdict.text if right else f"{wrong}: {verdict.text or 'not answered.'}"), verdict.variant)
 
 
+def _exactly(one: Any, other: Any) -> bool:
+    return bool(one == other)
+
+
+def _as_sets(one: Any, other: Any) -> bool:
+    """Tell whether two answers are the same lists, whatever the order on each list."""
+    if not isinstance(one, dict) or not isinstance(other, dict):
+        return False
+    return {name: sorted(blocks) for name, blocks in one.items()} == {name: sorted(blocks) for name, blocks in other.items()}
+
+
 def _partly(given: Any, truth: Any) -> str:
+    """Say first what is right, if something is and something is not."""
     if isinstance(truth, dict):
         names = sorted(set(given) | set(truth))
         right = [name for name in names if given.get(name) == truth.get(name)]
         wrong = [name for name in names if name not in right]
+    elif isinstance(truth, list) and len(truth) == len(given) == 11:
+        wrong = [f"order {order}" for order, (mine, other) in enumerate(zip(given, truth, strict=True)) if mine != other]
+        right = ["the other orders"] if len(wrong) < 11 else []
     elif isinstance(truth, list) and len(truth) == len(given):
-        pairs = list(zip(given, truth, strict=True))
-        right = [str(g) for g, t in pairs if g == t and (g or len(truth) < 11)]
-        wrong = [str(g) for g, t in pairs if g != t]
+        right = [str(mine) for mine, other in zip(given, truth, strict=True) if mine == other]
+        wrong = [str(mine) for mine, other in zip(given, truth, strict=True) if mine != other]
     else:
         return ""
     if not right or not wrong:
         return ""
-    return f"{', '.join(right)} {'is' if len(right) == 1 else 'are'} right; {', '.join(wrong)} {'is' if len(wrong) == 1 else 'are'} not. "
-
-
-def _rule(question: Question, given: Any, truth: Any) -> str:
-    if not isinstance(question, Run):
-        return _RULES[type(question).__name__].format(q=question, given=write_answer(given), truth=truth)
-    if question.ask in ("pfn", "pfns"):
-        return f"{HEAD_RULE} {evidence(question, unlinked)}"
-    if question.ask in ("counts", "free pages"):
-        total = question.after().at(len(question.after())).zone.nr_free_pages()
-        mine = sum(n << o for o, n in enumerate(given)) if isinstance(given, list) else given
-        return f"Rule: no page is lost. Yours add up to {mine:,} pages, and {total:,} are free. {evidence(question, unlinked)}"
-    if question.ask.startswith("lists"):
-        return _list_rule(question, given, truth)
-    return f"Rule: a freed block merges with its buddy, pfn ^ (1 << order), as long as that is free. {evidence(question, stopped)}"
-
-
-def _list_rule(question: Run, given: dict[str, list[int]], truth: dict[str, list[int]]) -> str:
-    zone = question.after().at(len(question.after())).zone
-    for name in sorted(set(given) | set(truth)):
-        for pfn in given.get(name, []):
-            if pfn not in truth.get(name, []):
-                rule = "Rule: a list holds the heads of free blocks of its order."
-                return f"{rule} {str(zone.block(pfn)).capitalize()}. {evidence(question, stopped)}"
-        for pfn in truth.get(name, []):
-            if pfn not in given.get(name, []):
-                where = f"{str(zone.block(pfn)).capitalize()}: it belongs on {name}."
-                return f"Rule: every free page is in one block. {where} {evidence(question, stopped)}"
-    rule = "Rule: the block freed last stands at the head, unless it has to wait. The blocks are right, their order is not."
-    return f"{rule} {evidence(question, _listed)}"
-
-
-def _listed(act: Any) -> bool:
-    return type(act).__name__ in ("Linked", "Compared")
-
-
-_RULES = {
-    "StepWith": "Rule: a request of order o hands out 2^o pages. Step on until {q.pages} pages are in use: it is not step {given}.",
-    "Fit": "Rule: a block of order o has 2^o pages: 1, 2, 4, 8. Take the smallest that holds {q.pages}.",
-    "Walked": "Rule: from the head of the list, each node before the buddy is passed once. Page 0 was freed first: it stands last.",
-    "PagesIn": "Rule: column o counts blocks of 2^o pages. Multiply each count by its pages and add.",
-    "LargestOrder": "Rule: a request of order o needs a block of order o or more. Look for the last column that is not 0: not {given}.",
-    "Heads": "Rule: a block of order o starts at a multiple of 2^o. Ask at {q.start}: of which powers of two is it a multiple?",
-    "CountsOf": "Rule: two free buddies of one order are one block of the next. Pair the pages first: 2-3, then 4-5.",
-    "Value": "Rule: this number is read from the capture. It is not {given}; look at the line that the text above names.",
-}
+    verb = "is" if len(right) == 1 and not right[0].endswith("orders") else "are"
+    said = f"{', '.join(right)} {verb} right; {', '.join(wrong)} {'is' if len(wrong) == 1 else 'are'} not. "
+    return said[0].upper() + said[1:]
 
 
 def draw(seed: int, make: Callable[[random.Random], Run], apart: tuple[str, ...]) -> Run:
@@ -162,7 +137,7 @@ def draw(seed: int, make: Callable[[random.Random], Run], apart: tuple[str, ...]
     Raises:
         ValueError: as many questions as `DRAWS` were drawn and none tells the theories apart.
 
-    >>> draw(1, lambda r: Run(shuffled_frees(r.randrange(99), 4), "alloc 0", "pfn"), ("lifo-only",)).ask
+    >>> draw(1, lambda r: Run(some_free([0]), f"free {r.randrange(2, 9)}; alloc 0", "pfn"), ("fifo",)).ask
     'pfn'
     """
     source = random.Random(seed)
@@ -188,8 +163,12 @@ def next_page(seed: int, pages: int = 16, free: int = 6) -> Run:
     >>> next_page(1).truth()
     6
     """
-    apart = ("lifo-only", "fifo", "lowest-address", "neighbour")
-    return draw(seed, lambda r: Run(shuffled_frees(r.randrange(1 << 30), free, pages), "alloc 0", "pfn"), apart)
+
+    def make(source: random.Random) -> Run:
+        freed = "; ".join(f"free {pfn}" for pfn in source.sample(range(pages), free))
+        return Run(some_free([], pages), f"{freed}; alloc 0", "pfn")
+
+    return draw(seed, make, ("lifo-only", "fifo", "lowest-address", "neighbour"))
 
 
 def lowest_order_first(seed: int) -> Run:

@@ -50,7 +50,7 @@ def load(path: Path = FILE) -> tuple[dict[str, Entry], str]:
 
 
 def record(name: str, entry: Entry, path: Path = FILE) -> str:
-    """Keep one exercise, and leave the others as they are.
+    """Keep one exercise, and leave the others as they are; what was right once stays right.
 
     Args:
         name: of the exercise, as "02-P1".
@@ -66,6 +66,8 @@ def record(name: str, entry: Entry, path: Path = FILE) -> str:
     ('', {'02-P1': Entry(state='right', answer='9')})
     """
     entries, said = load(path)
+    if entries.get(name, Entry()).state == RIGHT:
+        entry = Entry(RIGHT, entry.answer)
     entries[name] = entry
     try:
         handle, temporary = tempfile.mkstemp(dir=path.absolute().parent, prefix=".progress", text=True)

@@ -16,6 +16,7 @@ from ..mm.free_state import SinglyLinked
 from ..mm.machine import FREE, REFUSED, Machine
 from ..mm.units import NR_PAGE_ORDERS, get_order
 from ..mm.zone import MIGRATE_PCPTYPES, MIGRATETYPES, Zone
+from .request import parse
 from .scenario import even_then_odd
 from .tape import Tape
 
@@ -29,6 +30,10 @@ HOW = {
     "lists": "lists, head first, such as M0: 9 5; M1: 12, or none",
 }
 _LETTERS = "".join(name[0].upper() for name in MIGRATETYPES[:MIGRATE_PCPTYPES])
+
+
+class _TwiceError(ValueError):
+    """A list that is written twice in one answer."""
 
 
 def read_answer(form: str, answer: Any) -> Any:
@@ -62,6 +67,8 @@ def read_answer(form: str, answer: Any) -> Any:
                 raise ValueError
             numbers += [0] * (NR_PAGE_ORDERS - len(numbers))
         return numbers
+    except _TwiceError:
+        raise
     except (ValueError, TypeError, AttributeError):
         raise ValueError(f"{answer!r} cannot be read: write {HOW[form]}") from None
 
@@ -77,7 +84,7 @@ def _read_number(word: Any, may_refuse: bool) -> int | str:
 
 def _read_lists(answer: Any) -> dict[str, list[int]]:
     if isinstance(answer, Mapping):
-        pairs = [(str(name), list(blocks)) for name, blocks in answer.items()]
+        pairs = [(str(name), blocks.split() if isinstance(blocks, str) else list(blocks)) for name, blocks in answer.items()]
     else:
         before, *parts = re.split(r"([A-Za-z]\d+)\s*[:=]", answer)
         if before.strip().lower() not in ("none", "") or not (parts or before.strip()):
@@ -86,8 +93,10 @@ def _read_lists(answer: Any) -> dict[str, list[int]]:
     lists: dict[str, list[int]] = {}
     for name, blocks in pairs:
         key = name[0].upper() + str(int(name[1:]))
-        if key[0] not in _LETTERS or int(key[1:]) >= NR_PAGE_ORDERS or key in lists:
+        if key[0] not in _LETTERS or int(key[1:]) >= NR_PAGE_ORDERS:
             raise ValueError
+        if key in lists:
+            raise _TwiceError(f"{key} stands twice: write {key} once, with all its heads")
         if blocks:
             lists[key] = [int(_read_number(block, False)) for block in blocks]
     return lists
@@ -149,36 +158,48 @@ class Run:
             raise ValueError(f"{self.ask!r} cannot be asked: ask {', '.join(_FORMS)}")
         return _FORMS[self.ask]
 
-    def after(self, zone_type: type[Zone] = Zone) -> Tape[Machine]:
-        """Return the tape with the requests done, under the right rules or under a stand-in for Zone."""
-        tape = self.tape if zone_type is Zone else self.tape.under(restart(self.tape, zone_type))
-        return tape.then(self.requests)
+    def after(self) -> Tape[Machine]:
+        """Return the tape with the requests done."""
+        return self.tape.then(self.requests)
 
     def truth(self) -> Any:
         """Return what the model says."""
-        return self.read(self.after())
+        return self.under(Zone)
 
-    def read(self, after: Tape[Machine]) -> Any:
-        """Read the answer off a tape that ran the requests."""
-        new = range(len(self.tape), len(after))
-        pfns = [REFUSAL if (got := after.received[k]) == REFUSED else got for k in new if after.requests[k] < FREE]
-        before, zone = after.at(new[-1]).zone, after.at(len(after)).zone
+    def under(self, zone_type: type[Zone]) -> Any:
+        """Return what the model says when a stand-in takes the place of Zone from the end of the tape on."""
+        machine = restart(self.tape, zone_type, len(self.tape))
+        received, pfns = list(self.tape.received), list[int | str]()
+        before, freed, order = lists_of(machine.zone), -1, -1
+        for request in (parsed.request for parsed in parse(self.requests)):
+            before = lists_of(machine.zone)
+            if request >= FREE:
+                freed = machine.pfn_to_free(request, received)
+                order = machine.zone.in_use(freed)
+            received.append(machine.apply(request, received))
+            pfns += [REFUSAL if received[-1] == REFUSED else received[-1]] * (request < FREE)
         match self.ask:
             case "pfn":
                 return pfns[-1]
             case "pfns":
                 return pfns
             case "counts":
-                return zone.counts()
+                return machine.zone.counts()
             case "free pages":
-                return zone.nr_free_pages()
+                return machine.zone.nr_free_pages()
             case "lists before":
-                return lists_of(before)
-            case "merges" | "block":
-                freed = Machine.pfn_to_free(after.requests[new[-1]], after.received)
-                block = zone.block(freed)
-                return list(block[:2]) if self.ask == "block" else block.order - before.in_use(freed)
-        return lists_of(zone)
+                return before
+            case "block":
+                return _free_block(machine.zone, freed)
+            case "merges":
+                return _free_block(machine.zone, freed)[1] - order
+        return lists_of(machine.zone)
+
+
+def _free_block(zone: Zone, pfn: int) -> list[int]:
+    """Find the free block that holds a page on the lists: under a stand-in a block may start anywhere."""
+    blocks = ([head, order] for order, row in enumerate(zone.free_list) for heads in row for head in heads)
+    return next(block for block in blocks if block[0] <= pfn < block[0] + (1 << block[1]))
 
 
 _FORMS = {
@@ -302,21 +323,22 @@ class Value:
 Question = Run | StepWith | Fit | Walked | PagesIn | LargestOrder | Heads | CountsOf | Value
 
 
-def restart(tape: Tape[Machine], zone_type: type[Zone]) -> Machine:
-    """Return the start of a tape with a stand-in for its zone.
+def restart(tape: Tape[Machine], zone_type: type[Zone], k: int = 0) -> Machine:
+    """Return the machine of a tape with a stand-in for its zone.
 
     Args:
         tape: any tape of a machine.
         zone_type: a stand-in for Zone.
+        k: a step of the tape.
 
     Returns:
-        A machine in the state before request 0.
+        A machine in the state before request k.
 
     >>> from pagelab.lab import scenario
     >>> type(restart(scenario.text("alloc 0"), SinglyLinked).zone).__name__
     'SinglyLinked'
     """
-    start = tape.at(0)
+    start = tape.at(k)
     zone = start.zone
     machine = Machine(zone_type(zone.end_pfn - zone.start_pfn, zone.start_pfn, zone.name))
     machine.restore(start.snapshot())

@@ -3,7 +3,10 @@
 import random
 
 from ..mm.machine import Machine, free_request, machine
+from ..mm.units import to_pages
 from .tape import Tape
+
+MAX_PAGES = 1 << 24
 
 
 def text(requests: str = "", pages: int | str = 16) -> Tape[Machine]:
@@ -11,18 +14,20 @@ def text(requests: str = "", pages: int | str = 16) -> Tape[Machine]:
 
     Args:
         requests: as `pagelab.lab.request` reads them.
-        pages: a number of pages, or a size such as "4 MiB".
+        pages: a number of pages, or a size such as "4 MiB"; up to 64 GiB.
 
     Returns:
         The tape.
 
     Raises:
         RequestError: a request cannot be read or done.
-        ValueError: the size is no whole number of pages.
+        ValueError: the size is no whole number of pages, or out of range.
 
     >>> text("alloc 0 x3; free @1", pages=16).at(4).zone.blocks(0, 1)
     [1, 3]
     """
+    if to_pages(pages) > MAX_PAGES:
+        raise ValueError(f"{pages} cannot be run here: give up to {MAX_PAGES:,} pages, which is 64 GiB")
     return Tape(machine(pages)).then(requests)
 
 

@@ -57,6 +57,14 @@ class OneMerge(Zone):
         self.merged = False
 
 
+class NeverMerge(Zone):
+    """A freed block stays as it is."""
+
+    def page_is_buddy(self, pfn: int, order: int) -> bool:
+        """Find no buddy."""
+        return False
+
+
 class Neighbour(Zone):
     """A freed block merges with any free block of its order that lies beside it."""
 

@@ -13,7 +13,7 @@ from ..mm.units import NR_PAGE_ORDERS, PAGE_SIZE, format_size, get_order
 from ..mm.zone import Zone
 from .caption import captions, span
 from .question import REFUSAL, CountsOf, Fit, Heads, LargestOrder, PagesIn, Question, Run, StepWith, Value, Walked
-from .stand_in import Fifo, LifoOnly, LowestAddress, Neighbour, OneMerge, Shatter
+from .stand_in import Fifo, LifoOnly, LowestAddress, Neighbour, NeverMerge, OneMerge, Shatter
 
 
 class Variant(NamedTuple):
@@ -29,8 +29,8 @@ def _under(zone_type: type[Zone]) -> Callable[[Question], Any]:
         if not isinstance(question, Run):
             return None
         try:
-            return question.read(question.after(zone_type))
-        except (ValueError, IndexError, KeyError):
+            return question.under(zone_type)
+        except (ValueError, IndexError, KeyError, StopIteration):
             return None
 
     return answer
@@ -223,6 +223,11 @@ VARIANTS = (
         _under(OneMerge),
         lambda q: f"Rule: after a merge, ask again one order up. {evidence(q, unlinked)}",
     ),
+    Variant(
+        "never-merge",
+        _under(NeverMerge),
+        lambda q: f"Rule: a freed block joins its free buddy. If blocks stayed apart, yours would be right. {evidence(q, unlinked)}",
+    ),
     Variant("neighbour", _under(Neighbour), lambda q: f"Rule: only buddies merge, not neighbours. {evidence(q, stopped)}"),
     Variant(
         "shatter",
@@ -307,8 +312,8 @@ VARIANTS = (
         "nothing-missing",
         _nothing_missing,
         lambda q: (
-            f"Rule: a free page is on a free list or on a CPU's own list, and the line counts free lists only. "
-            f"{q.truth()} pages ({format_size(q.truth() << 12)}) are on per-CPU lists. Look at `count:` in zoneinfo."
+            "Rule: a free page is on a free list or on a CPU's own list, and the line counts free lists only. "
+            "0 would mean that no CPU keeps any. Look at pcp in the output above: a CPU's number, then its pages."
         ),
     ),
 )

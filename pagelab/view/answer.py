@@ -33,7 +33,10 @@ class Field(Panel):
     def __init__(self, name: str, questions: Mapping[str, Question], answer: Any = None) -> None:
         self.name, self.questions = name, dict(questions)
         kept, said = kept_progress.load()
-        lines = kept.get(name, Entry()).answer.split("\n") if answer is None else _lines(answer, self.questions)
+        try:
+            lines = kept.get(name, Entry()).answer.split("\n") if answer is None else _lines(answer, self.questions)
+        except ValueError as problem:
+            lines, said = [], str(problem)
         values = [*lines, *[""] * len(self.questions)]
         self.fields = {part: _text(part, question, value) for (part, question), value in zip(questions.items(), values, strict=False)}
         for field in self.fields.values():
@@ -48,8 +51,11 @@ class Field(Panel):
         self.grade(said)
 
     def _changed(self) -> None:
-        if all(field.value.strip() for field in self.fields.values()):
+        empty = [_LABELS.get(part, part) for part, field in self.fields.items() if not field.value.strip()]
+        if not empty:
             self.grade()
+        else:
+            self.verdict.value = verdict_html(Verdict(OPEN, f"{' and '.join(empty)} {'is' if len(empty) == 1 else 'are'} empty."))
 
     def grade(self, said: str = "") -> Verdict:
         """Grade what is typed, show the verdict and keep it."""
