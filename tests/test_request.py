@@ -74,8 +74,8 @@ def fails(do, marked, problem):
     [
         ("alloc 0; <aloc> 1", "'aloc' is no request: write alloc or free"),
         ("<0>", "'0' is no request"),
-        ("alloc <x>", "'x' is not an order, 0..10"),
-        ("alloc <-1>", "'-1' is not an order, 0..10"),
+        ("alloc <x>", "'x' is not an order (0..10)"),
+        ("alloc <-1>", "'-1' is not an order (0..10)"),
         ("alloc <11>", "order 11 does not exist: give 0..10"),
         ("free @0; alloc <99> x3", "order 99 does not exist: give 0..10"),
         ("alloc 0 <movabel>", "'movabel' does not belong here"),
@@ -88,7 +88,7 @@ def fails(do, marked, problem):
         ("alloc 0 <x0>", "'x0' must be from x1 to x1000000"),
         ("alloc 0 <x1000001>", "'x1000001' must be from x1 to x1000000"),
         (f"alloc 0 <x{'9' * 5000}>", "must be from x1 to x1000000"),
-        (f"alloc <{'9' * 5000}>", "is not an order, 0..10"),
+        (f"alloc <{'9' * 5000}>", "is not an order (0..10)"),
         ("free <here>", "'here' is not a pfn"),
         ("free <@>", "'@' is not @ and the number of a request"),
         ("free <@x>", "'@x' is not @ and the number of a request"),
@@ -108,10 +108,10 @@ def test_an_error_points_at_the_word(marked, problem):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("alloc", "here an order, 0..10 is missing"),
-        ("free; alloc 0", "here a pfn, or @ and the number of a request is missing"),
-        ("alloc 0 cpu; alloc 1", "here a cpu is missing"),
-        ("alloc 0 x2 node", "here a node is missing"),
+        ("alloc", "an order (0..10) is missing here"),
+        ("free; alloc 0", "a pfn, or @ and the number of a request is missing here"),
+        ("alloc 0 cpu; alloc 1", "a cpu is missing here"),
+        ("alloc 0 x2 node", "a node is missing here"),
     ],
 )
 def test_an_error_points_behind_the_last_word_when_one_is_missing(text, problem):
@@ -125,7 +125,7 @@ def test_an_error_shows_its_line_and_marks_the_word():
     with pytest.raises(RequestError) as error:
         parse("alloc 0\n  alloc 0; alloc wide; free 1\nfree 2")
     assert str(error.value).splitlines() == [
-        "'wide' is not an order, 0..10",
+        "'wide' is not an order (0..10)",
         "    alloc 0; alloc wide; free 1",
         "                   ^^^^",
     ]

@@ -149,12 +149,12 @@ def _tail_test(pfn: int, order: int, act: Compared) -> Caption:
             f"If {buddy} came back too, the pair would start at {pair}, and its buddy at order {act.order}, {act.pfn}, is free. "
             f"A larger block may form soon: {pfn} waits at the tail."
         )
-        return Caption(f"look at {act.pfn}: wait", text, function, _MERGE)
+        return Caption(f"larger block near {pfn}: wait", text, function, _MERGE)
     text = (
         f"One order up, the pair at {pair} would need {act.pfn} of order {act.order}. {_why_not(act)}. "
         f"No larger block is near: {pfn} goes to the head."
     )
-    return Caption(f"look at {act.pfn}: head", text, function, _MERGE)
+    return Caption(f"no larger block near {pfn}: head", text, function, _MERGE)
 
 
 def _why_not(act: Compared) -> str:

@@ -68,7 +68,7 @@ class _Words:
         """Take a number from 0 up to, not including, end."""
         word = self.peek().removeprefix(prefix)
         if not re.fullmatch(r"[0-9]{1,18}|0x[0-9a-f]{1,15}", word):
-            raise self.error(f"{self.shown()} is not {what}" if self.peek() else f"here {what} is missing")
+            raise self.error(f"{self.shown()} is not {what}" if self.peek() else f"{what} is missing here")
         value = int(word, 0 if word.startswith("0x") else 10)
         if value >= end:
             raise self.error(f"{name}{value} does not exist: give 0..{end - 1}")
@@ -111,7 +111,7 @@ def parse(text: str) -> list[Parsed]:
 
 
 def _alloc(words: _Words) -> tuple[int, int]:
-    order = words.number("an order, 0..10", "order ", MAX_PAGE_ORDER + 1)
+    order = words.number("an order (0..10)", "order ", MAX_PAGE_ORDER + 1)
     given: dict[str, int] = {}
     while word := words.peek():
         kind = "mt" if word in MIGRATETYPES[:MIGRATE_PCPTYPES] else "x" if re.fullmatch(r"x[0-9]+", word) else word

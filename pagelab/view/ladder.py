@@ -1,6 +1,7 @@
 """The ladder: one request, order by order, over the same pages on every rung."""
 
-from ..mm.act import Act, Asked, Compared, Given, Linked, Taken, Unlinked, held_block
+from ..lab.caption import span
+from ..mm.act import Act, Asked, Compared, Given, Linked, Refused, Taken, Unlinked, held_block
 from .columns import Moment
 from .drawing import Drawing, Rect
 from .palette import FREE_LOOK, USED_LOOKS
@@ -40,7 +41,10 @@ class _Rungs:
         self.drawing, self.acts = drawing, now.acts
         self.left, self.top, self.width = left, top, width
         self.first, self.span = _span(now.all)
-        self.highest = max((a.order for a in now.all if isinstance(a, (Unlinked, Linked, Taken))), default=0)
+        orders = [a.order for a in now.all if isinstance(a, (Unlinked, Linked, Taken, Given))]
+        self.highest, lowest = max(orders, default=0), min(orders, default=1)
+        for order in range(lowest, self.highest + 1):
+            self.name(order, "hairline")
 
     def y(self, rung: int) -> float:
         return self.top + (self.highest - rung) * RUNG
@@ -50,8 +54,8 @@ class _Rungs:
         page = self.width / (1 << self.span)
         return Rect(self.left + (pfn - self.first) * page, self.y(rung), max(3.0, (1 << order) * page), BOX)
 
-    def name(self, rung: int) -> None:
-        self.drawing.word(self.left - 14, self.y(rung) + BOX / 2, str(rung), "ink", 12, bold=True, align="right")
+    def name(self, rung: int, color: str = "ink") -> None:
+        self.drawing.word(self.left - 14, self.y(rung) + BOX / 2, str(rung), color, 12, bold=True, align="right")
 
     def say(self, text: str, beside: Rect, now: bool, inside: Rect | None = None) -> None:
         """Write inside a box (`inside`, where that is given), to its right or to its left: where there is room first."""
@@ -74,11 +78,14 @@ class _Rungs:
                     self.name(order)
                     rect = self.box(pfn, order, order)
                     self.drawing.quad(rect, "free", "ink", 1.5, "4 3")
-                    self.say(f"{pfn}, head of list {order}: unlinked", rect, now)
+                    if not any(isinstance(a, Taken) and a.order == order for a in self.acts):
+                        self.say(f"{pfn}, head of list {order}: unlinked", rect, now)
                 case Linked(pfn, order, _, _):
                     self.name(order)
                     rect, kept = self.box(pfn, order, order), self.box(pfn - (1 << order), order, order)
                     self.drawing.quad(kept, None, "quiet", 1, "3 3")
+                    if now and kept.w > 60:
+                        self.drawing.word(kept.x + kept.w / 2, kept.y + BOX / 2, f"{pfn - (1 << order)} in hand", "ink", align="center")
                     self.drawing.block(rect, FREE_LOOK)
                     if now:
                         self.drawing.ring(rect, "changed")
@@ -88,12 +95,12 @@ class _Rungs:
                     rect = self.box(pfn, order, order)
                     self.drawing.quad(rect, USED_LOOKS[min(mt, 2)].fill)
                     self.drawing.ring(rect, "changed")
-                    if order < self.highest:
-                        self.drawing.word(
-                            self.left + self.width, rect.y + BOX / 2, f"{pfn} handed out", "changed_text", bold=True, align="right"
-                        )
-                    else:
-                        self.drawing.word(self.left, rect.y + BOX + 16, f"{pfn} fits exactly and is handed out", "changed_text", bold=True)
+                    text = f"{span(pfn, order).capitalize()}: handed out"
+                    text = text if order < self.highest else f"{text}, an exact fit"
+                    self.drawing.word(self.left, rect.y + RUNG + BOX / 2, text, "changed_text", bold=True)
+                case Refused(order, _):
+                    text = f"No list from order {order} up has a block."
+                    self.drawing.word(self.left, self.top + BOX / 2, text, "ink")
 
     def merge(self) -> None:
         for i, act in enumerate(self.acts):
@@ -103,7 +110,10 @@ class _Rungs:
                     self.name(order)
                     self.drawing.quad(self.box(pfn, order, order), "changed")
                 case Unlinked(pfn, order, _) if held:
-                    self.drawing.quad(self.box(pfn, order, order), "free", "ink", 1.5, "4 3")
+                    dashed = self.box(pfn, order, order)
+                    self.drawing.quad(dashed, "free", "ink", 1.5, "4 3")
+                    if dashed.w > 9 * len(str(pfn)):
+                        self.drawing.word(dashed.x + dashed.w / 2, dashed.y + BOX / 2, str(pfn), "quiet", mono=True, align="center")
                     grown = self.box(held[0] & pfn, order + 1, order + 1)
                     self.name(order + 1)
                     self.drawing.quad(grown, "free", "ink", 1)
@@ -113,8 +123,9 @@ class _Rungs:
                     self.say(f"{pfn} is free, order {order}: merge", pair, now, inside=buddy)
                 case Compared(pfn, order) if held and order == held[1]:
                     rect = self.box(pfn, order, order)
-                    if self.left - 1 <= rect.x <= self.left + self.width:
+                    if act.block.kind != "hole":
                         self.drawing.quad(rect, None, "ink", 1.5, "4 3")
+                        self.drawing.word(rect.x + rect.w / 2, rect.y + BOX / 2, str(pfn), "quiet", mono=True, align="center")
                     self.below(f"{pfn}: {_why(act)}. Merging stops.", now)
                 case Linked(pfn, order, _, tail):
                     rect = self.box(pfn, order, order)

@@ -7,14 +7,16 @@ import ipywidgets as widgets
 from ..lab import progress as kept_progress
 from ..lab.exercise import OPEN, Verdict
 from ..lab.progress import Entry
-from ..lab.request import RequestError
+from ..lab.request import RequestError, parse
 from ..lab.scenario import text
 from ..lab.task import Task
+from ..mm.units import to_pages
 from .answer import verdict_html
+from .columns import layout
 from .panel import Panel
 from .player import Player
 
-MAX_TRY_PAGES = 1 << 18
+MAX_TRY_PAGES, MAX_TRY_REQUESTS = 1 << 18, 20_000
 
 
 def _field(label: str, value: str, hint: str, width: str = "640px") -> widgets.Text:
@@ -45,7 +47,7 @@ class LiveTask(Panel):
         self.name, self.task = name, task
         kept, said = kept_progress.load()
         self.player = Player(task.tape)
-        self.field = _field("next requests", "", "alloc 0; free @0")
+        self.field = _field("next requests", "", {"alloc": "alloc 0; alloc 1", "free": "free 5; free 9"}.get(task.only, "alloc 0; free @0"))
         self.field.observe(lambda _: self._typed(), "value")
         self.undo_button = widgets.Button(description="Undo")
         self.undo_button.on_click(lambda _: self._show(self.task.undo()))
@@ -116,26 +118,32 @@ class TryRequests(Panel):
         button.add_class("pagelab-main")
         button.on_click(lambda _: self.run())
         super().__init__([self.pages, widgets.HBox([self.requests, button]), self.error, self.place])
-        self.player = Player(text("", pages))
+        self.player = Player(text("", 16))
+        self.place.children = [self.player]
         self.run()
         for field in (self.pages, self.requests):
             field.observe(lambda _: self.run(), "value")
 
     def run(self) -> None:
         """Run what the fields say; an error is shown below them, and the player stays as it was."""
+        typed = self.pages.value.strip().replace(",", "")
         try:
-            pages = int(self.pages.value.replace(",", "") or 0) if self.pages.value.strip().isdecimal() else self.pages.value
-            if isinstance(pages, int) and not 16 <= pages <= MAX_TRY_PAGES:
-                raise ValueError(f"{pages:,} pages cannot be tried here: give 16 to {MAX_TRY_PAGES:,}, or a size such as 64 MiB")
+            pages = to_pages(int(typed) if typed.isascii() and typed.isdigit() else typed)
+            if not 16 <= pages <= MAX_TRY_PAGES:
+                raise ValueError(f"{self.pages.value} cannot be tried here: give 16 to {MAX_TRY_PAGES:,} pages, or a size up to 1 GiB")
+            if len(parse(self.requests.value)) > MAX_TRY_REQUESTS:
+                raise ValueError(f"these are more than {MAX_TRY_REQUESTS:,} requests: ask for fewer")
             tape = text(self.requests.value, pages)
-            if tape.at(0).zone.end_pfn > MAX_TRY_PAGES:
-                raise ValueError(f"{pages} cannot be tried here: give 16 to {MAX_TRY_PAGES:,} pages, or a size up to 1 GiB")
         except ValueError as problem:
             self.error.value = _error_html(problem)
             return
         self.error.value = kept_progress.record(self.name, Entry(OPEN, f"{self.pages.value}\n{self.requests.value}"))
-        self.player = Player(tape, start=max(len(tape) - 1, 0))
-        self.place.children = [self.player]
+        if self.player.where is layout(0, pages):
+            self.player.set_tape(tape)
+        else:
+            self.player = Player(tape, start=max(len(tape) - 1, 0))
+            self.player.renew()
+            self.place.children = [self.player]
 
     def text(self) -> str:
         """Return where the player stands, in words."""

@@ -54,7 +54,8 @@ def draw_map(drawing: Drawing, where: Layout, now: Moment, left: float, top: flo
         _gutter(drawing, where, now.zone, left, top)
         if not where.tiled:
             free = [Block(pfn, order, "free", mt) for order in reversed(range(11)) for mt in range(6) for pfn in now.zone.blocks(order, mt)]
-            _outlines(drawing, where, free[:MAX_OUTLINES], left, top)
+            held = held_block(now.acts)
+            _outlines(drawing, where, [*([Block(*held, "held", -1)] if held else []), *free[:MAX_OUTLINES]], left, top)
     own, changed, looked = marks(now)
     for block in own:
         for rect in _moved(where.rects(*block), left, top):

@@ -30,9 +30,13 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         """Return what the panel shows, in words, for a terminal and for a notebook without a kernel."""
         raise ValueError("a panel says what it shows")
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+    def renew(self) -> None:
+        """Serialise every figure as it is now, so that a front end that shows the panel next begins with that."""
         for figure in _figures(self):
             figure.renew()
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        self.renew()
         bundle = super()._repr_mimebundle_(**kwargs)
         (bundle[0] if isinstance(bundle, tuple) else bundle)["text/plain"] = self.text()
         return bundle

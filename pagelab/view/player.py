@@ -71,6 +71,7 @@ class Player(Panel):
         self.add_class(large)
         self._dress()
         self.show()
+        self.renew()
 
     def text(self) -> str:
         """Return the present position in words, for a terminal."""

@@ -72,7 +72,6 @@ class RealMap(Panel):
         start, end = int(info.start_pfn or 0), int(info.end_pfn)
         self.title = f"{capture.name}, zone {zone}"
         self.start, self.states = start, page_states(capture.kpageflags(snapshot)[start:end], start)
-        self.parked = sum(info.pcp.values())
         self.where: Layout = layout(start, end - start)
         self.theme: Theme = LIGHT
         pad = np.full(start - self.where.start, NOT_HEAD, np.uint8)
@@ -128,7 +127,7 @@ class RealMap(Panel):
             drawing.ring(Rect(rect.x + self.left, rect.y + self.top, rect.w, rect.h), "selected")
         self.canvas.show(drawing, self.where.image(self.shown), (self.left, self.top))
         self._draw_lens()
-        self.legend.value = legend(self.theme, unknown=self.parked)
+        self.legend.value = legend(self.theme, real=True)
         self.words.value = f"<div>{self.text()}</div>"
 
     def _draw_lens(self) -> None:
@@ -164,5 +163,5 @@ class RealMap(Panel):
         for state, count in zip(*np.unique(self.states, return_counts=True), strict=True):
             counts[kinds[int(state)]] = counts.get(kinds[int(state)], 0) + int(count)
         parts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(counts.items(), key=lambda item: -item[1]))
-        parked = f"{self.parked:,} pages are on per-CPU lists, which kpageflags does not show."
+        parked = "Pages on per-CPU lists are among those in use, kind not known: kpageflags does not tell them apart."
         return f"{self.title}: of {len(self.states):,} pages, {parts}. {parked}"

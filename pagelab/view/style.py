@@ -36,8 +36,8 @@ CSS = """
 .pagelab .pagelab-caption { font-size: 1.154em; line-height: 1.47; min-height: 2.94em; max-width: 42.7em; }
 .pagelab .pagelab-source { white-space: pre; color: var(--quiet); font: .846em/1.45 var(--mono); }
 .pagelab .pagelab-legend { color: var(--quiet); font-size: .846em; }
-.pagelab-legend span { display: inline-block; margin-right: 1.6em; }
-.pagelab-legend i { display: inline-block; width: 2.36em; height: 1.18em; margin-right: .55em; vertical-align: -.18em; text-align: center;
+.pagelab-legend span { display: inline-block; margin-right: 1.6em; vertical-align: middle; }
+.pagelab-legend i { display: inline-block; width: 2.36em; height: 1.18em; margin-right: .55em; vertical-align: middle; text-align: center;
   font: bold 1em/1.1 Helvetica, Arial, sans-serif; box-sizing: border-box; }
 .pagelab-table { border-collapse: collapse; font: .923em/1.67 var(--mono); color: var(--ink); }
 .pagelab-table caption, .pagelab-table th { text-align: left; white-space: nowrap; color: var(--quiet); caption-side: top;

@@ -114,10 +114,10 @@ def run_text(tape: Tape[Machine]) -> str:
     return "\n".join(lines)
 
 
-def legend(theme: Theme, unknown: int | None = None) -> str:
+def legend(theme: Theme, real: bool = False) -> str:
     """Return the legend of the states that a zone's pages can be in, as HTML.
 
-    unknown: for a map made from kpageflags, how many pages zoneinfo counts on per-CPU lists; they are among those of unknown kind.
+    real: for a map made from kpageflags, whose pages on per-CPU lists are among those of unknown kind.
 
     >>> from pagelab.view.palette import LIGHT
     >>> "movable" in legend(LIGHT)
@@ -125,16 +125,14 @@ def legend(theme: Theme, unknown: int | None = None) -> str:
     """
     roles = theme._asdict()
     items = []
-    real = (FREE_LOOK, USED_LOOKS[1], USED_LOOKS[0], UNKNOWN_LOOK, RESERVED_LOOK, HOLE_LOOK)
-    for look in (FREE_LOOK, USED_LOOKS[1], USED_LOOKS[2], USED_LOOKS[0], RESERVED_LOOK) if unknown is None else real:
+    captured = (FREE_LOOK, USED_LOOKS[1], USED_LOOKS[0], UNKNOWN_LOOK, RESERVED_LOOK, HOLE_LOOK)
+    for look in (FREE_LOOK, USED_LOOKS[1], USED_LOOKS[2], USED_LOOKS[0], RESERVED_LOOK) if not real else captured:
         outline = {"free": roles["free_outline"], "paper": roles["quiet"]}.get(look.fill)
         line = f"border:1px solid {outline};" if outline else ""
         style = f"background:{roles[look.fill]};color:{roles[look.text]};{line}"
         items.append(f'<span><i style="{style}">{look.letter}</i>{look.words}</span>')
-    if unknown is not None:
-        return f'<div class="pagelab-legend">{"".join(items)}</div>'.replace(
-            UNKNOWN_LOOK.words, f"{UNKNOWN_LOOK.words} (with {unknown} on per-CPU lists)"
-        )
+    if real:
+        return f'<div class="pagelab-legend">{"".join(items)}</div>'
     now = f'<span><i style="border:2px solid {roles["changed"]}"></i>changed now</span>'
     looked = f'<span><i style="border:1.5px dashed {roles["ink"]}"></i>looked at</span>'
     return f'<div class="pagelab-legend">{"".join(items)}{now}{looked}</div>'
