@@ -110,7 +110,7 @@ def outside(drawn, width, height, margin=4):
 
 def overlapping(texts):
     """Return the pairs of texts that stand on each other; a text that is drawn twice in one place is one."""
-    found, texts = [], list(dict.fromkeys(texts))
+    found, texts = [], list({(word.x, word.y, word.text): word for word in texts}.values())
     for i, one in enumerate(texts):
         for other in texts[i + 1 :]:
             a, b = one.box, other.box

@@ -30,6 +30,12 @@ def test_other_entries_are_left_as_they_are(file):
     assert entries == {f"0{number}": Entry(NOT_YET, str(number)) for number in range(20) if number != 3}
 
 
+def test_what_was_right_once_stays_right(file):
+    record("02-P1", Entry(RIGHT, "9"), file)
+    record("02-P1", Entry(NOT_YET, "8"), file)
+    assert load(file)[0] == {"02-P1": Entry(RIGHT, "8")}
+
+
 def test_the_file_is_small_readable_json(file):
     record("02-P1", Entry(RIGHT, "9"), file)
     assert json.loads(file.read_text("utf-8")) == {"02-P1": {"state": "right", "answer": "9"}}

@@ -7,10 +7,10 @@ from zones import lists
 
 from pagelab.lab.question import restart
 from pagelab.lab.scenario import some_free, text
-from pagelab.lab.stand_in import Fifo, LifoOnly, LowestAddress, Neighbour, OneMerge, Shatter
+from pagelab.lab.stand_in import Fifo, LifoOnly, LowestAddress, Neighbour, NeverMerge, OneMerge, Shatter
 from pagelab.mm.machine import FREE, REFUSED, alloc_request, free_received
 
-ALL = [LifoOnly, Fifo, LowestAddress, OneMerge, Neighbour, Shatter]
+ALL = [LifoOnly, Fifo, LowestAddress, OneMerge, Neighbour, NeverMerge, Shatter]
 B = [12, 13, 5, 9, 14]
 
 
@@ -47,6 +47,12 @@ def test_one_merge_stops_after_the_first():
 def test_one_merge_forgets_what_an_allocation_unlinked():
     tape = text("alloc 0 x16; free 0; alloc 0; free 1; free 0")
     assert end(tape, OneMerge)[0] == {"M1": [0]}
+
+
+def test_never_merge_keeps_every_block_as_it_is():
+    held, _ = end(some_free([1, 2, 3, 0]), NeverMerge)
+    assert held == {"M0": [0, 3, 2, 1]}
+    assert end(text("alloc 3; free 0"), NeverMerge)[0] == {"M3": [0, 8]}
 
 
 def test_neighbour_merges_what_lies_beside():

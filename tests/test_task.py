@@ -66,6 +66,7 @@ def test_no_four_allocations_refuse_order_5_with_more_than_31_free():
     [
         ("alloc 0", "63 pages free, and order 5 is not refused: it can come out of the block at 32."),
         ("alloc 0; alloc 6", "order 5 is not refused"),
+        ("alloc 1; alloc 5", "Order 5 is refused with 30 pages free. 1 more can stay free."),
         ("alloc 5 x2", "Order 5 is refused with 0 pages free. 31 more can stay free."),
         ("alloc 5; alloc 1; alloc 4", "Order 5 is refused with 14 pages free. 17 more can stay free."),
     ],

@@ -214,6 +214,8 @@ def test_beliefs_have_no_answer_to_what_they_say_nothing_about():
 def test_bump_and_next_page_know_the_past_as_it_was():
     tape = text("alloc 0; alloc 1; free @1")
     assert BY_NAME["bump"].answer(Run(tape, "alloc 0", "pfn")) == 4
+    back = text("alloc 0; alloc 2; alloc 0")
+    assert [BY_NAME[name].answer(Run(back, "alloc 0", "pfn")) for name in ("next-page", "bump")] == [2, 8], "after the last, behind all"
     assert BY_NAME["next-page"].answer(Run(text("alloc 0 x16; free 3"), "alloc 0", "pfn")) == REFUSAL
     assert BY_NAME["bump"].answer(Run(tape, "alloc 0", "lists")) is None
 

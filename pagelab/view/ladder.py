@@ -32,6 +32,7 @@ def draw_ladder(drawing: Drawing, now: Moment, left: float, top: float, width: f
     else:
         drawing.word(left, top + 10, f"Free pfn {asked.pfn}, order {asked.order}, order by order", "ink", 12, bold=True)
         rungs.merge()
+    rungs.name_ahead()
 
 
 class _Rungs:
@@ -43,8 +44,7 @@ class _Rungs:
         self.first, self.span = _span(now.all)
         orders = [a.order for a in now.all if isinstance(a, (Unlinked, Linked, Taken, Given))]
         self.highest, lowest = max(orders, default=0), min(orders, default=1)
-        for order in range(lowest, self.highest + 1):
-            self.name(order, "hairline")
+        self.ahead = set(range(lowest, self.highest + 1))
 
     def y(self, rung: int) -> float:
         return self.top + (self.highest - rung) * RUNG
@@ -54,8 +54,14 @@ class _Rungs:
         page = self.width / (1 << self.span)
         return Rect(self.left + (pfn - self.first) * page, self.y(rung), max(3.0, (1 << order) * page), BOX)
 
-    def name(self, rung: int, color: str = "ink") -> None:
-        self.drawing.word(self.left - 14, self.y(rung) + BOX / 2, str(rung), color, 12, bold=True, align="right")
+    def name(self, rung: int) -> None:
+        self.ahead.discard(rung)
+        self.drawing.word(self.left - 14, self.y(rung) + BOX / 2, str(rung), "ink", 12, bold=True, align="right")
+
+    def name_ahead(self) -> None:
+        """Name the rungs that the acts so far have not reached."""
+        for rung in self.ahead:
+            self.drawing.word(self.left - 14, self.y(rung) + BOX / 2, str(rung), "quiet", 12, align="right")
 
     def say(self, text: str, beside: Rect, now: bool, inside: Rect | None = None) -> None:
         """Write inside a box (`inside`, where that is given), to its right or to its left: where there is room first."""
