@@ -1,7 +1,7 @@
 """The page map: every page in its state, and the accent on what this act changed."""
 
 import pytest
-from runs import RUNS, SMALL, accents, columns_of, moments, outside, overlapping, pages, quads, random_run, words
+from runs import LARGE, RUNS, SMALL, accents, columns_of, moments, outside, overlapping, pages, quads, random_run, words
 
 from pagelab.lab.scenario import some_free, text
 from pagelab.mm.act import Compared, Given, Linked, Taken
@@ -60,7 +60,7 @@ def test_what_is_marked(tape, k, act, own, changed, looked):
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda theme: theme.name)
-@pytest.mark.parametrize(("seed", "nr_pages", "start"), RUNS)
+@pytest.mark.parametrize(("seed", "nr_pages", "start"), [*SMALL, *LARGE[1::2]])
 def test_the_accent_is_on_what_changed_now_and_nowhere_else(seed, nr_pages, start, theme):
     for i, now in enumerate(moments(random_run(seed, nr_pages, start))):
         if i % 3 != (theme is DARK):

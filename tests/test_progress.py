@@ -1,6 +1,7 @@
 """Progress: kept whole or not at all, and nothing that was kept is lost."""
 
 import json
+import os
 
 import pytest
 
@@ -55,7 +56,7 @@ def test_the_old_file_stands_until_the_new_one_is_whole(file, monkeypatch):
         assert file.read_bytes() == before
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(json, "dump", full)
+    monkeypatch.setattr(os, "replace", full)
     assert "No space left on device" in record("02-P2", Entry(RIGHT, "1"), file)
     assert file.read_bytes() == before
 

@@ -164,8 +164,8 @@ def test_zones_that_lie_in_each_other_are_not_checked(capture_copy):
 
 
 def test_a_zone_that_buddyinfo_leaves_out_is_named(capture_copy):
-    for when in ("pre", "post"):
-        edit(capture_copy, f"S0.buddyinfo.{when}", "Node 0, zone +DMA .*\n", "")
+    for when in ("", ".pre", ".post"):
+        edit(capture_copy, f"S0.buddyinfo{when}", "Node 0, zone +DMA .*\n", "")
     report = verify(open_capture(capture_copy))
     assert [row.zone for row in report.zones] == ["DMA32"]
     assert report.notes == ("S0, node 0, zone DMA: not checked, buddyinfo has no line for it.",)
@@ -176,7 +176,7 @@ def test_a_zone_that_buddyinfo_leaves_out_is_named(capture_copy):
     [
         (["S0.kpageflags.gz"], "kpageflags is missing"),
         (["S0.zoneinfo"], "zoneinfo is missing"),
-        (["S0.buddyinfo.pre", "S0.buddyinfo.post"], "buddyinfo is missing"),
+        (["S0.buddyinfo", "S0.buddyinfo.pre", "S0.buddyinfo.post"], "buddyinfo is missing"),
         (["S0.kpageflags.gz", "S0.zoneinfo"], "kpageflags and zoneinfo are missing"),
     ],
 )

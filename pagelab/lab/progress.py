@@ -40,13 +40,24 @@ def load(path: Path = FILE) -> tuple[dict[str, Entry], str]:
             raise ValueError("unknown state")
     except FileNotFoundError:
         return {}, ""
-    except (ValueError, TypeError, KeyError, AttributeError):
-        aside = path.with_suffix(f".damaged{path.suffix}")
-        path.replace(aside)
-        return {}, f"{path} could not be read. It is kept as {aside}, and progress starts anew."
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return {}, _set_aside(path)
     except OSError as problem:
         return {}, f"{path} cannot be opened ({problem.strerror}), so earlier answers are not shown."
     return entries, ""
+
+
+def _set_aside(path: Path) -> str:
+    """Rename a damaged file to the first free name, and say so."""
+    names = (path.with_suffix(f".damaged{n or ''}{path.suffix}") for n in range(100))
+    aside = next((name for name in names if not name.exists()), None)
+    try:
+        if aside is None:
+            raise OSError
+        path.rename(aside)
+    except OSError:
+        return f"{path} could not be read and could not be set aside. Earlier answers are not shown."
+    return f"{path} could not be read. It is kept as {aside}, and progress starts anew."
 
 
 def record(name: str, entry: Entry, path: Path = FILE) -> str:
@@ -69,11 +80,17 @@ def record(name: str, entry: Entry, path: Path = FILE) -> str:
     if entries.get(name, Entry()).state == RIGHT:
         entry = Entry(RIGHT, entry.answer)
     entries[name] = entry
+    text = json.dumps({key: value._asdict() for key, value in sorted(entries.items())}, indent=1)
+    if len(text) > MAX_BYTES // 4:
+        return f"This answer is not kept: with its {len(entry.answer):,} characters {path} would be too large."
+    temporary = ""
     try:
         handle, temporary = tempfile.mkstemp(dir=path.absolute().parent, prefix=".progress", text=True)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump({key: value._asdict() for key, value in sorted(entries.items())}, file, indent=1)
+            file.write(text)
         os.replace(temporary, path)
     except OSError as problem:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
         return f"This answer is not kept: {path} cannot be written ({problem.strerror})."
     return said

@@ -139,7 +139,7 @@ def strip(tape: Tape[Machine], points: int = 400) -> Strip:
     [16, 8, 8]
     """
     model = tape.at(0)
-    every = -(-(len(tape) + 1) // points)
+    every = -(-len(tape) // (points - 1)) or 1
     steps, free, largest = [], [], []
     for k in range(len(tape) + 1):
         if k % every == 0 or k == len(tape):
@@ -160,7 +160,7 @@ class Layout:
 
     cells: int64 array, shape (rows, columns): the place of a page (its pfn minus `start`, divided by `per_cell`) or -1 for a gap.
     w, h: CSS pixels of a cell. start: pfn of place 0. per_cell: pages per cell, 1, 2, 4 ... across: places in a row. tiled: a pageblock is
-    a tile of 16 x 32 places.
+    a tile of 16 x 32 places. skip: places before the zone's first page.
     """
 
     cells: NDArray[np.int64]
@@ -170,6 +170,12 @@ class Layout:
     per_cell: int
     across: int
     tiled: bool
+    skip: int
+
+    @property
+    def offset(self) -> int:
+        """Pages from the start of the first pageblock to place 0."""
+        return 0 if self.tiled else self.start % PAGEBLOCK_NR_PAGES
 
     @property
     def width(self) -> float:
@@ -184,7 +190,8 @@ class Layout:
     def rects(self, pfn: int, order: int) -> list[Rect]:
         """Return the rectangles that a block covers: one, or one for each pageblock that it spans."""
         first, end = (pfn - self.start) // self.per_cell, (pfn - self.start + (1 << order) - 1) // self.per_cell + 1
-        edges = sorted({first, end, *range(-(-first // PAGEBLOCK_NR_PAGES) * PAGEBLOCK_NR_PAGES, end, PAGEBLOCK_NR_PAGES)})
+        next_block = first + -(first + self.offset) % PAGEBLOCK_NR_PAGES
+        edges = sorted({first, end, *range(next_block, end, PAGEBLOCK_NR_PAGES)})
         return [rect for low, high in zip(edges, edges[1:], strict=False) for rect in self._runs(low, high)]
 
     def _runs(self, low: int, high: int) -> list[Rect]:
@@ -192,7 +199,7 @@ class Layout:
         if (low % self.across or high % self.across) and low // self.across != (high - 1) // self.across:
             cut = (low // self.across + 1) * self.across
             return [*self._runs(low, cut), *self._runs(cut, high)]
-        rows, columns = _places(self.across, self.tiled, np.array([low, high - 1]))
+        rows, columns = _places(self.across, self.offset, self.tiled, np.array([low, high - 1]))
         x, y = float(columns[0] * self.w), float(rows[0] * self.h)
         return [Rect(x, y, float((columns[1] - columns[0] + 1) * self.w), float((rows[1] - rows[0] + 1) * self.h))]
 
@@ -204,18 +211,20 @@ class Layout:
         return self.start + int(self.cells[row, column]) * self.per_cell
 
     def image(self, states: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the map as an image of state bytes, row 0 on top; gaps are GAP.
+        """Return the map as an image of state bytes, row 0 on top; gaps, and cells before the zone, are GAP.
 
-        states: uint8 array, one state byte a page, the first that of pfn `start`.
+        states: uint8 array, one state byte a page, the first that of the zone's first page.
         """
+        before = np.full(self.skip, GAP, np.uint8)
+        states = np.concatenate([before, states])
         if self.per_cell > 1:
             states = np.maximum.reduceat(states, np.arange(0, len(states), self.per_cell))
-        return np.where(self.cells >= 0, np.append(states, GAP)[self.cells], np.uint8(GAP))
+        return np.append(states, np.uint8(GAP))[self.cells]
 
 
-def _places(across: int, tiled: bool, at: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows and columns of places, with a gap between pageblocks."""
-    block, inside = at // PAGEBLOCK_NR_PAGES, at % PAGEBLOCK_NR_PAGES
+def _places(across: int, offset: int, tiled: bool, at: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows and columns of places, with a gap between pageblocks; place 0 stands `offset` pages into its pageblock."""
+    block, inside = (at + offset) // PAGEBLOCK_NR_PAGES, at % PAGEBLOCK_NR_PAGES
     if tiled:
         down = PAGEBLOCK_NR_PAGES // across
         return block // TILES * (down + 2) + inside // across, block % TILES * (across + 1) + inside % across
@@ -242,9 +251,9 @@ def layout(start_pfn: int, nr_pages: int) -> Layout:
     while start_pfn - start + nr_pages > MAX_CELLS * per_cell:
         per_cell *= 2
     places = -(-(start_pfn - start + nr_pages) // per_cell)
-    across = 16 if tiled or places <= 16 else 32 if places <= 64 else 64
+    across = 16 if tiled or nr_pages <= 16 else 32 if nr_pages <= 64 else 64
     w, h = (2.8, 2.0) if tiled else {16: (28.0, 28.0), 32: (14.0, 28.0), 64: (7.0, 8.0 if places <= 1024 else 6.0)}[across]
-    rows, columns = _places(across, tiled, np.arange(places))
+    rows, columns = _places(across, start % PAGEBLOCK_NR_PAGES if not tiled else 0, tiled, np.arange(places))
     cells = np.full((int(rows.max()) + 1, int(columns.max()) + 1), -1, np.int64)
     cells[rows, columns] = np.arange(places)
-    return Layout(cells, w, h, start, per_cell, across, tiled)
+    return Layout(cells, w, h, start, per_cell, across, tiled, start_pfn - start)

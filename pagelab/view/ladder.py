@@ -118,15 +118,16 @@ class _Rungs:
                 case Unlinked(pfn, order, _) if held:
                     dashed = self.box(pfn, order, order)
                     self.drawing.quad(dashed, "free", "ink", 1.5, "4 3")
-                    if dashed.w > 9 * len(str(pfn)):
+                    pair = self.box(held[0] & pfn, order + 1, order)
+                    beside = pair.w < self.width - 1
+                    if beside and dashed.w > 9 * len(str(pfn)):
                         self.drawing.word(dashed.x + dashed.w / 2, dashed.y + BOX / 2, str(pfn), "quiet", mono=True, align="center")
                     grown = self.box(held[0] & pfn, order + 1, order + 1)
                     self.name(order + 1)
                     self.drawing.quad(grown, "free", "ink", 1)
                     if now:
                         self.drawing.ring(grown, "changed")
-                    pair, buddy = self.box(held[0] & pfn, order + 1, order), self.box(pfn, order, order)
-                    self.say(f"{pfn} is free, order {order}: merge", pair, now, inside=buddy)
+                    self.say(f"{pfn} is free, order {order}: merge", pair, now, inside=dashed)
                 case Compared(pfn, order) if held and order == held[1]:
                     rect = self.box(pfn, order, order)
                     if act.block.kind != "hole":

@@ -122,7 +122,7 @@ def _outlines(drawing: Drawing, where: Layout, blocks: Iterable[Block], left: fl
 
 def _gutter(drawing: Drawing, where: Layout, zone: Zone, left: float, top: float) -> None:
     step = PAGEBLOCK_NR_PAGES * where.per_cell
-    for pfn in range(where.start, zone.end_pfn, step):
+    for pfn in sorted({where.start, *range(-(-where.start // step) * step, zone.end_pfn, step)}):
         rect = _moved(where.rects(pfn, 0), left, top)[0]
         label = MIGRATETYPES[zone.block_type(max(pfn, zone.start_pfn))][0].upper()
         if where.tiled:

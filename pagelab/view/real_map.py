@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from ..mm.free_set import free_blocks
 from ..mm.units import PAGEBLOCK_NR_PAGES, format_size
-from ..mm.zone import HOLE, IN_USE, MOVABLE, NOT_HEAD, RESERVED, UNMOVABLE
+from ..mm.zone import HOLE, IN_USE, MOVABLE, RESERVED, UNMOVABLE
 from ..real.capture import Capture
 from .columns import Layout, layout
 from .drawing import Drawing, Rect
@@ -53,8 +53,8 @@ def page_states(flags: NDArray[np.uint64], start_pfn: int) -> NDArray[np.uint8]:
 
 def _most_mixed(states: NDArray[np.uint8], start: int) -> int:
     """Return the first pfn of the pageblock with the most changes of state from page to page."""
-    changes = np.add.reduceat(np.diff(states, prepend=states[:1]) != 0, np.arange(0, len(states), PAGEBLOCK_NR_PAGES))
-    return start + int(np.argmax(changes)) * PAGEBLOCK_NR_PAGES
+    block = (start + np.flatnonzero(np.diff(states))) // PAGEBLOCK_NR_PAGES
+    return int(np.bincount(block).argmax()) * PAGEBLOCK_NR_PAGES if len(block) else start - start % PAGEBLOCK_NR_PAGES
 
 
 class RealMap(Panel):
@@ -68,15 +68,17 @@ class RealMap(Panel):
     """
 
     def __init__(self, capture: Capture, snapshot: str, zone: str, node: int = 0) -> None:
-        info = capture.zoneinfo(snapshot)[node, zone]
+        zones = {key: one for key, one in capture.zoneinfo(snapshot).items() if one.has_free_lists and one.start_pfn is not None}
+        if (node, zone) not in zones:
+            names = ", ".join(f"{name} of node {number}" for number, name in zones)
+            raise ValueError(f"zone {zone} of node {node} has no pages in {capture.name}, {snapshot}: choose {names}")
+        info = zones[node, zone]
         start, end = int(info.start_pfn or 0), int(info.end_pfn)
         self.title = f"{capture.name}, zone {zone}"
         self.start, self.states = start, page_states(capture.kpageflags(snapshot)[start:end], start)
         self.where: Layout = layout(start, end - start)
         self.theme: Theme = LIGHT
-        pad = np.full(start - self.where.start, NOT_HEAD, np.uint8)
-        self.shown = np.concatenate([pad, self.states])
-        self.block = _most_mixed(self.shown, self.where.start)
+        self.block = _most_mixed(self.states, start)
         self.left, self.top = 56.0, 44.0
         self.canvas = Canvas("real-map", WIDTH, self.top + self.where.height + 4, self.theme)
         self.lens = Canvas("real-lens", WIDTH, 120, self.theme)
@@ -125,7 +127,7 @@ class RealMap(Panel):
                 drawing.word(self.left - 8, self.top + rect.y + 8, str(pfn), mono=True, align="right")
         for rect in self.where.rects(self.block, 9):
             drawing.ring(Rect(rect.x + self.left, rect.y + self.top, rect.w, rect.h), "selected")
-        self.canvas.show(drawing, self.where.image(self.shown), (self.left, self.top))
+        self.canvas.show(drawing, self.where.image(self.states), (self.left, self.top))
         self._draw_lens()
         self.legend.value = legend(self.theme, real=True)
         self.words.value = f"<div>{self.text()}</div>"
