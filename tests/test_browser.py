@@ -87,7 +87,7 @@ def words_at(tape: Tape[Machine], k: int, act: int, by_act: bool = False) -> str
     now = moment(tape, k, act)
     if now.end:
         return sentence(now)
-    return summary(now).sentence if len(now.acts) == len(now.all) and not by_act else captions(now.all)[act].sentence
+    return summary(now.all).sentence if len(now.acts) == len(now.all) and not by_act else captions(now.all)[act].sentence
 
 
 def expect_step(player: Locator, k: int, act: int = -1, by_act: bool = False, tape: Tape[Machine] = TAPE) -> None:

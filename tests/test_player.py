@@ -246,7 +246,7 @@ def test_words_are_those_of_the_moment(player):
             assert sentence(now) in player.twin.value
     player.mode.value = "by request"
     player.go(1)
-    assert summary(moment(tape, 1, -1)).sentence in player.caption.value
+    assert summary(tape.acts(1)).sentence in player.caption.value
     player.last()
     assert "The end: 14 of 16 pages are free." in player.caption.value
 

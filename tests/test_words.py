@@ -38,11 +38,11 @@ def last(tape):
     ],
 )
 def test_a_request_in_one_caption(tape, said):
-    assert summary(last(tape)).sentence.startswith(said)
+    assert summary(last(tape).all).sentence.startswith(said)
 
 
 def test_the_page_that_waits_goes_to_the_tail():
-    assert summary(last(some_free([12, 13, 5, 9, 14]))).sentence.endswith("14, order 0, goes to the tail of its list.")
+    assert summary(last(some_free([12, 13, 5, 9, 14])).all).sentence.endswith("14, order 0, goes to the tail of its list.")
 
 
 @pytest.mark.parametrize(("seed", "pages", "start"), RUNS)
@@ -50,7 +50,7 @@ def test_a_summary_says_what_the_acts_did(seed, pages, start):
     tape = random_run(seed, pages, start)
     for k in range(len(tape)):
         now = moment(tape, k, -1)
-        said, acts = summary(now), now.all
+        said, acts = summary(now.all), now.all
         assert said.function
         assert said.sentence.endswith(".")
         gone = [act for act in acts if isinstance(act, Unlinked)]

@@ -16,6 +16,7 @@ from ..mm.act import (
     Unlinked,
     held_block,
 )
+from ..mm.units import MAX_PAGE_ORDER
 from ..mm.zone import MIGRATETYPES
 
 KERNEL = "6.12"
@@ -81,9 +82,10 @@ def _caption(before: Sequence[Act], act: Act) -> Caption:
             text = f"The owner of {span(pfn, order)} gives it back: order {order}."
             return Caption(f"ask: free {pfn}", text, "__free_pages()", _ALLOC)
         case Given(pfn, order):
-            comes = "come" if order else "comes"
-            buddy = f"{pfn} ^ {1 << order} = {pfn ^ (1 << order)}"
-            text = f"{span(pfn, order).capitalize()} {comes} back. Its buddy at order {order} is {buddy}."
+            back = "come back. Their" if order else "comes back. Its"
+            buddy = f"{back} buddy at order {order} is {pfn} ^ {1 << order} = {pfn ^ (1 << order)}."
+            largest = "come back. No block is larger, so no buddy is looked for."
+            text = f"{span(pfn, order).capitalize()} {largest if order == MAX_PAGE_ORDER else buddy}"
             return Caption(f"{pfn} comes back", text, "__free_one_page()", _ALLOC)
         case Compared():
             return _compared(act, held)

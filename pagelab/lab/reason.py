@@ -127,6 +127,11 @@ def _heads(question: Heads, given: list[int], truth: list[int]) -> str:
     return f"Rule: a block of order o starts at a multiple of 2^o, and it is as large as that allows. {so_far}The next one starts at {at}."
 
 
+def _first_pairs(question: CountsOf) -> str:
+    pairs = [f"{pfn}-{pfn + 1}" for pfn in question.free if not pfn & 1 and pfn + 1 in question.free][:2]
+    return f"Pair the pages first: {', then '.join(pairs)}." if pairs else f"No two of these {len(question.free)} are buddies."
+
+
 def _largest(question: LargestOrder, given: int, truth: int) -> str:
     if given > 10:
         return f"Rule: the answer is the number of a column, 0 to 10. {given} is what stands in one, or no column at all."
@@ -145,6 +150,6 @@ _REASONS: dict[type, Callable[[Any, Any, Any], str]] = {
     Walked: lambda q, given, truth: (
         "Rule: from the head of the list, each node before the buddy is passed once. Page 0 was freed first: it stands last."
     ),
-    CountsOf: lambda q, given, truth: "Rule: two free buddies of one order are one block of the next. Pair the pages first: 2-3, then 4-5.",
+    CountsOf: lambda q, given, truth: f"Rule: two free buddies of one order are one block of the next. {_first_pairs(q)}",
     Value: lambda q, given, truth: f"Rule: pages on per-CPU lists are in no column. Not {given}: look at pcp in the output above.",
 }

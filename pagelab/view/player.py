@@ -62,6 +62,8 @@ class Player(Panel):
         self.where: Layout = layout(zone.start_pfn, zone.end_pfn - zone.start_pfn)
         self._start = self._position(start)
         self.k, self.act = self._start
+        for place in (goto or {}).values():
+            self._position(place)
         self._make_figures(orders_of(zone))
         self._make_controls(goto or {})
         large = f"pagelab-scale-{round(100 * scale)}"
@@ -84,9 +86,9 @@ class Player(Panel):
         k, act = place if isinstance(place, tuple) else (place, -1)
         if not 0 <= k <= len(self.tape):
             raise ValueError(f"step {k} does not exist: steps here are 0..{len(self.tape)}")
-        if k == len(self.tape):
+        if k == len(self.tape) and act in (0, -1):
             return k, 0
-        acts = len(self.tape.acts(k))
+        acts = 1 if k == len(self.tape) else len(self.tape.acts(k))
         if not -acts <= act < acts:
             raise ValueError(f"act {act} does not exist: step {k} has acts 0..{acts - 1}")
         return k, act % acts
@@ -127,8 +129,8 @@ class Player(Panel):
         self.go(self._start)
 
     def set_tape(self, tape: Tape[Machine]) -> None:
-        """Show another run of the same zone, at its end."""
-        self.tape = tape
+        """Show another run of the same zone, at its end; Reset goes to its beginning then."""
+        self.tape, self._start = tape, (0, 0)
         self._run = strip(tape)
         self._draw_strip()
         with self._quiet():
@@ -213,7 +215,7 @@ class Player(Panel):
         if self._now.end:
             return Caption("end", sentence(self._now), "", "")
         if not self.by_act and self.act == len(words) - 1:
-            return summary(self._now)
+            return summary(self._now.all)
         return words[self.act]
 
     def request_text(self) -> str:

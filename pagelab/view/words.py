@@ -5,23 +5,23 @@ from html import escape
 
 from ..lab.caption import Caption, captions, span
 from ..lab.question import lists_of
+from ..lab.request import to_text
 from ..lab.tape import Tape
-from ..mm.act import Asked, Compared, Linked, Refused, Taken, Unlinked
+from ..mm.act import Act, Asked, Compared, Linked, Refused, Taken, Unlinked
 from ..mm.machine import Machine
 from ..mm.units import NR_PAGE_ORDERS
 from .columns import Moment
 from .palette import FREE_LOOK, HOLE_LOOK, RESERVED_LOOK, UNKNOWN_LOOK, USED_LOOKS, Theme
 
 
-def summary(now: Moment) -> Caption:
-    """Put a whole request into one caption: what was asked, what was done, and why it stopped there.
+def summary(acts: Sequence[Act]) -> Caption:
+    """Put a whole request, all its acts, into one caption: what was asked, what was done, and why it stopped there.
 
     >>> from pagelab.lab import scenario
-    >>> from pagelab.view.columns import moment
-    >>> summary(moment(scenario.text("alloc 0"), 0, -1)).sentence
+    >>> summary(scenario.text("alloc 0").acts(0)).sentence
     'A request of order 0 takes 0 off list 4 and splits it 4 times. The caller receives page 0.'
     """
-    acts, words = now.all, captions(now.all)
+    words = captions(acts)
     asked = acts[0]
     assert isinstance(asked, Asked)
     taken = [act for act in acts if isinstance(act, Unlinked)]
@@ -101,14 +101,11 @@ def run_text(tape: Tape[Machine]) -> str:
     8 of 16 pages are free.
       M3: 8
     """
-    from ..lab.request import to_text
-    from .columns import moment
-
-    lines = []
-    for k in range(len(tape)):
-        now = moment(tape, k, -1)
-        lines += [f"step {k}: {to_text([tape.requests[k]])}", f"  {summary(now).sentence}"]
-    zone = tape.at(len(tape)).zone
+    lines, machine = [], tape.at(0)
+    for k, request in enumerate(tape.requests):
+        acts = machine.acts(request, tape.received[:k])
+        lines += [f"step {k}: {to_text([request])}", f"  {summary(acts).sentence}"]
+    zone = machine.zone
     lines.append(f"{zone.nr_free_pages():,} of {zone.end_pfn - zone.start_pfn:,} pages are free.")
     lines += [f"  {name}: {' '.join(map(str, heads))}" for name, heads in lists_of(zone).items()]
     return "\n".join(lines)
