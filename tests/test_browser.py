@@ -18,6 +18,9 @@ from pagelab.view.words import sentence, summary
 
 pytestmark = pytest.mark.browser
 
+# A page that is loaded again takes its widgets back from the kernel; on a busy machine this takes a while.
+expect.set_options(timeout=30_000)
+
 # What the panels are called and say. The one place that knows these words.
 STRIP, STAGE = re.compile("Free pages"), re.compile("Page map")
 NOT_CONNECTED = "Not connected: run this cell again"
@@ -68,6 +71,9 @@ def opened(lab, context):
     for book in books:
         if not book.page.is_closed():
             book.close()
+
+
+expect.set_options(timeout=20_000)
 
 
 def player_in(book: Book, nth: int = 0) -> Locator:

@@ -1,6 +1,8 @@
 """Bokeh figures that live in JupyterLab: made once, and given new columns at each step."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ from bokeh.events import Tap
 from bokeh.io import output_notebook
 from bokeh.models import ColumnDataSource, CustomJS, CustomJSHover, HoverTool, Image, LinearColorMapper, Range1d
 from bokeh.plotting import figure
+from bokeh.protocol import Protocol
 from bokeh.resources import Resources
 from IPython import get_ipython
 from jupyter_bokeh import BokehModel
@@ -34,6 +37,35 @@ class LiveFigure(BokehModel):  # type: ignore[misc]
     jupyter_bokeh 4.1.0 serialises the document once, in the constructor, so that a page reload or a second display would silently show the
     first picture. Here it is serialised anew each time a front end asks.
     """
+
+    _batch: list[Any] | None = None
+
+    @contextmanager
+    def one_patch(self) -> Iterator[None]:
+        """Send all changes made inside as one patch: the front end then draws once and not once for each source."""
+        self._batch = []
+        try:
+            yield
+        finally:
+            events, self._batch = self._batch, None
+            if events:
+                self._send_patch(events)
+
+    def _document_patched(self, event: Any) -> None:
+        if event.setter is self:
+            return
+        if self._batch is None:
+            self._send_patch([event])
+        else:
+            self._batch.append(event)
+
+    def _send_patch(self, events: list[Any]) -> None:
+        patch = Protocol().create("PATCH-DOC", events)
+        for part in (patch.header_json, patch.metadata_json, patch.content_json):
+            self.send({"msg": "patch", "payload": part})
+        for buffer in patch.buffers:
+            self.send({"msg": "patch", "payload": json.dumps(buffer.ref)})
+            self.send({"msg": "patch"}, [buffer.to_bytes()])
 
     def renew(self) -> None:
         """Serialise the document as it is now; to be called before the figure is shown."""
@@ -75,6 +107,7 @@ class Canvas:
         self.sources = {part: ColumnDataSource(name=f"{name}-{part}") for part in ("pages", "blocks", "marks", "words")}
         self.mapper = LinearColorMapper(palette=colours(theme), low=-0.5, high=255.5)
         self.where: Layout | None = None
+        self.live: LiveFigure | None = None
         self._glyphs()
         self.show(Drawing(theme, scale))
 
@@ -118,19 +151,20 @@ class Canvas:
 
     def show(self, drawing: Drawing, image: NDArray[np.uint8] | None = None, at: tuple[float, float] = (0, 0)) -> None:
         """Show a drawing over an image of state bytes whose upper left corner is at `at`."""
-        self.sources["blocks"].data = drawing.blocks
-        self.sources["marks"].data = drawing.marks
-        self.sources["words"].data = drawing.words
-        if image is None or self.where is None:
-            self.sources["pages"].data = {name: [] for name in ("image", "x", "y", "dw", "dh")}
-            return
-        size = {"dw": [self.where.width], "dh": [self.where.height]}
-        self.sources["pages"].data = {"image": [image], "x": [at[0]], "y": [at[1]], **size}
+        pages: dict[str, list[Any]] = {name: [] for name in ("image", "x", "y", "dw", "dh")}
+        if image is not None and self.where is not None:
+            pages = {"image": [image], "x": [at[0]], "y": [at[1]], "dw": [self.where.width], "dh": [self.where.height]}
+        with self.live.one_patch() if self.live else nullcontext():
+            self.sources["blocks"].data = drawing.blocks
+            self.sources["marks"].data = drawing.marks
+            self.sources["words"].data = drawing.words
+            self.sources["pages"].data = pages
 
     def show_marks(self, drawing: Drawing) -> None:
         """Show the marks and words of a drawing, and leave blocks and image as they are."""
-        self.sources["marks"].data = drawing.marks
-        self.sources["words"].data = drawing.words
+        with self.live.one_patch() if self.live else nullcontext():
+            self.sources["marks"].data = drawing.marks
+            self.sources["words"].data = drawing.words
 
     def set_theme(self, theme: Theme) -> None:
         """Change the colours of the image; the drawing brings its own."""
@@ -160,7 +194,8 @@ class Canvas:
 
     def widget(self) -> LiveFigure:
         """Return the figure as a widget."""
-        return LiveFigure(self.figure)
+        self.live = self.live or LiveFigure(self.figure)
+        return self.live
 
 
 def _tooltip(field: str) -> str:
