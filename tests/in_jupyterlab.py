@@ -18,7 +18,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, sync_playwright
 from playwright.sync_api import TimeoutError as TookTooLong
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
-START_SECONDS, OPEN_SECONDS, RUN_SECONDS, STEP_SECONDS = 60, 40, 20, 10
+START_SECONDS, OPEN_SECONDS, RUN_SECONDS, STEP_SECONDS = 90, 60, 90, 30
 
 # Nothing of the reader's own settings, kernels or extensions may change what is tested.
 FOLDERS = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
