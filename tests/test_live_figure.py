@@ -57,7 +57,8 @@ def test_one_trait_alone_is_sent_as_it_is():
 def test_figure_and_sources_can_be_found_by_name():
     canvas = Canvas("stage", 100, 50, LIGHT)
     assert canvas.figure.name == "stage"
-    assert {source.name for source in canvas.sources.values()} == {"stage-pages", "stage-blocks", "stage-marks", "stage-words"}
+    parts = ("pages", "blocks", "hatches", "marks", "words")
+    assert {source.name for source in canvas.sources.values()} == {f"stage-{part}" for part in parts}
 
 
 def assignments(canvas, do):

@@ -283,7 +283,7 @@ def test_every_source_is_assigned_once_a_step(player):
         counted.clear()
         do()
         assert counted.pop("stage-words") == 1
-        assert set(counted) <= {"stage-blocks", "stage-marks", "stage-pages", "strip-marks", "strip-words"}
+        assert set(counted) <= {"stage-blocks", "stage-hatches", "stage-marks", "stage-pages", "strip-marks", "strip-words"}
         assert set(counted.values()) <= {1}, "and what does not change in the strip is left alone"
 
 

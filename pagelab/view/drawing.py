@@ -59,6 +59,11 @@ class Drawing:
         for name, value in zip(QUADS, row, strict=True):
             (self.blocks if tip else self.marks)[name].append(value)
 
+    def hatches(self) -> Columns:
+        """Return the places and hatches of the blocks that have one."""
+        rows = [i for i, hatch in enumerate(self.blocks["hatch"]) if hatch != "blank"]
+        return {name: [self.blocks[name][i] for i in rows] for name in ("left", "top", "right", "bottom", "hatch", "hatch_color")}
+
     def block(self, rect: Rect, look: Look, tip: str = " ") -> None:
         """Draw a block in the fill, outline and hatch of its state."""
         self.quad(rect, look.fill, "free_outline" if look.fill == "free" else None, hatch=look.hatch, tip=tip)

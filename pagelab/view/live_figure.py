@@ -82,7 +82,7 @@ class Canvas:
     """A figure in CSS pixels with an image, blocks, marks and words, each one source that is assigned once a step.
 
     Args:
-        name: of the figure; its sources are NAME-pages, NAME-blocks, NAME-marks and NAME-words.
+        name: of the figure; its sources are NAME-pages, NAME-blocks, NAME-hatches, NAME-marks and NAME-words.
         width, height: CSS pixels.
         scale: 1.5 for the last row of a lecture room.
     """
@@ -104,7 +104,7 @@ class Canvas:
         )
         self.figure.axis.visible = False
         self.figure.grid.visible = False
-        self.sources = {part: ColumnDataSource(name=f"{name}-{part}") for part in ("pages", "blocks", "marks", "words")}
+        self.sources = {part: ColumnDataSource(name=f"{name}-{part}") for part in ("pages", "blocks", "hatches", "marks", "words")}
         self.mapper = LinearColorMapper(palette=colours(theme), low=-0.5, high=255.5)
         self.where: Layout | None = None
         self.live: LiveFigure | None = None
@@ -115,26 +115,25 @@ class Canvas:
         plot = self.figure
         image = Image(image="image", x="x", y="y", dw="dw", dh="dh", color_mapper=self.mapper)
         self.image = plot.add_glyph(self.sources["pages"], image, level="image")
-        quads = {
-            part: plot.quad(
-                left="left",
-                right="right",
-                top="top",
-                bottom="bottom",
-                fill_color="fill",
-                fill_alpha="fill_alpha",
-                line_color="line",
-                line_width="line_width",
-                line_dash="dash",
-                hatch_pattern="hatch",
-                hatch_color="hatch_color",
-                hatch_alpha=0.5,
-                hatch_scale=6,
-                hatch_weight=1,
-                source=self.sources[part],
-            )
-            for part in ("blocks", "marks")
-        }
+        place: Any = {"left": "left", "right": "right", "top": "top", "bottom": "bottom", "line_color": "line", "line_width": "line_width"}
+        fill: Any = {"fill_color": "fill", "fill_alpha": "fill_alpha", "line_dash": "dash"}
+        blocks = plot.quad(**place, **fill, source=self.sources["blocks"])
+        # Only what is hatched: the front end makes a canvas for each row that may have a hatch, at each step.
+        hatch: Any = {"hatch_pattern": "hatch", "hatch_color": "hatch_color"}
+        plot.quad(
+            left="left",
+            right="right",
+            top="top",
+            bottom="bottom",
+            fill_color=None,
+            line_color=None,
+            hatch_alpha=0.5,
+            hatch_scale=6,
+            hatch_weight=1,
+            source=self.sources["hatches"],
+            **hatch,
+        )
+        plot.quad(**place, **fill, source=self.sources["marks"])
         plot.text(
             "x",
             "y",
@@ -147,7 +146,7 @@ class Canvas:
             text_baseline=value("middle"),
             source=self.sources["words"],
         )
-        plot.add_tools(HoverTool(renderers=[quads["blocks"]], tooltips=_tooltip("@tip{safe}"), attachment="right"))
+        plot.add_tools(HoverTool(renderers=[blocks], tooltips=_tooltip("@tip{safe}"), attachment="right"))
 
     def show(self, drawing: Drawing, image: NDArray[np.uint8] | None = None, at: tuple[float, float] = (0, 0)) -> None:
         """Show a drawing over an image of state bytes whose upper left corner is at `at`."""
@@ -156,6 +155,7 @@ class Canvas:
             pages = {"image": [image], "x": [at[0]], "y": [at[1]], "dw": [self.where.width], "dh": [self.where.height]}
         with self.live.one_patch() if self.live else nullcontext():
             self.sources["blocks"].data = drawing.blocks
+            self.sources["hatches"].data = drawing.hatches()
             self.sources["marks"].data = drawing.marks
             self.sources["words"].data = drawing.words
             self.sources["pages"].data = pages
