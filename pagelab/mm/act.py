@@ -87,7 +87,7 @@ class Moved(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """The pageblock of pfn was counted: its free pages, and its pages in use as movable. Changes nothing."""
+    """The pageblock of pfn was counted, from pfn on: its free pages, and its pages in use as movable. Changes nothing."""
 
     pfn: int
     free: int

@@ -117,7 +117,7 @@ def _try_to_claim_block(zone: Zone, pfn: int, order: int, current: int, mt: int,
     start = pfn & -PAGEBLOCK_NR_PAGES
     if not zone.start_pfn <= start <= zone.end_pfn - PAGEBLOCK_NR_PAGES:
         return -1
-    free, movable = zone.census(pfn)
+    free, movable = zone.census(start)
     if free + _alike(mt, theirs, free, movable) < ENOUGH_PAGES:
         return -1
     for head in zone.free_heads(pfn):
@@ -168,15 +168,18 @@ def _fallback_6_1(zone: Zone, order: int, mt: int, flags: int) -> bool:
 
 
 def _steal_suitable_fallback(zone: Zone, pfn: int, order: int, mt: int, whole: bool) -> None:
-    theirs = zone.block_type(pfn)
+    theirs, start = zone.block_type(pfn), pfn & -PAGEBLOCK_NR_PAGES
     if theirs != HIGHATOMIC and order >= PAGEBLOCK_ORDER:
         zone.relabel(pfn, order, mt)
-    elif theirs != HIGHATOMIC and whole and (heads := _to_move(zone, pfn)):
-        free, movable = zone.census(heads[0])
-        for head in heads:
-            zone.move(head, mt)
+    elif theirs != HIGHATOMIC and whole and start <= zone.end_pfn - PAGEBLOCK_NR_PAGES:
+        # A pageblock cut by the zone's start moves from pfn on, one cut by its end not at all.
+        first = start if start >= zone.start_pfn else pfn
+        free, movable = zone.census(first)
+        for head in zone.free_heads(first):
+            if head >= first:
+                zone.move(head, mt)
         if free + _alike(mt, theirs, free, movable) >= ENOUGH_PAGES:
-            zone.relabel(pfn & -PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER, mt)
+            zone.relabel(start, PAGEBLOCK_ORDER, mt)
         return
     zone.move(pfn, mt)
 
@@ -270,12 +273,3 @@ def validate_types(zone: Zone) -> None:
                 if wrong >= 0:
                     where = f"its pageblock at {wrong & -PAGEBLOCK_NR_PAGES} is {MIGRATETYPES[zone.block_type(wrong)]}"
                     raise ValueError(f"zone {zone.name}: block {pfn} is on a list for {MIGRATETYPES[mt]}, and {where}")
-
-
-def _to_move(zone: Zone, pfn: int) -> list[int]:
-    """Return the free blocks that 6.1 moves with pfn: of a pageblock cut by the zone's start those from pfn on, by its end none."""
-    start = pfn & -PAGEBLOCK_NR_PAGES
-    if start > zone.end_pfn - PAGEBLOCK_NR_PAGES:
-        return []
-    first = start if start >= zone.start_pfn else pfn
-    return [head for head in zone.free_heads(pfn) if head >= first]

@@ -143,10 +143,6 @@ def free_one_page(zone: Zone, pfn: int, order: int, mt: int, to_tail: bool = Fal
     >>> free_one_page(zone, 0, 3, MOVABLE); free_one_page(zone, 8, 3, MOVABLE); zone.blocks(4, MOVABLE)
     [0]
     """
-    if order > PAGEBLOCK_ORDER and relabel and zone.block_type(pfn + PAGEBLOCK_NR_PAGES) != zone.block_type(pfn):
-        for half in (pfn, pfn + PAGEBLOCK_NR_PAGES):
-            free_one_page(zone, half, PAGEBLOCK_ORDER, zone.block_type(half), to_tail)
-        return
     while order < MAX_PAGE_ORDER:
         buddy = pfn ^ (1 << order)
         if not zone.page_is_buddy(buddy, order):
@@ -159,6 +155,12 @@ def free_one_page(zone: Zone, pfn: int, order: int, mt: int, to_tail: bool = Fal
             zone.relabel(buddy, order, mt)
         pfn &= buddy
         order += 1
+    else:
+        # What merged up to here is of one type: if there are two, the block came back with order 10.
+        if relabel and zone.block_type(pfn) != zone.block_type(pfn + PAGEBLOCK_NR_PAGES):
+            for half in (pfn, pfn + PAGEBLOCK_NR_PAGES):
+                free_one_page(zone, half, PAGEBLOCK_ORDER, zone.block_type(half), to_tail)
+            return
     zone.link(pfn, order, mt, to_tail or buddy_merge_likely(zone, pfn, order))
 
 

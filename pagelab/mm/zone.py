@@ -218,9 +218,11 @@ class Zone:
             self.pageblock_type[at] = mt
 
     def census(self, pfn: int) -> tuple[int, int]:
-        """Count, in the pageblock of pfn, the pages on free lists and the pages in use that were allocated as movable."""
+        """Count, from pfn to the end of its pageblock, the pages on free lists and the pages in use that were allocated as movable."""
         free = movable = 0
-        for _, state in self.pageblock(pfn):
+        for head, state in self.pageblock(pfn):
+            if head < pfn:
+                continue
             if state < _FREE_END:
                 free += 1 << (state & 15)
             elif state & 0xF0 == IN_USE | MOVABLE << 4:
