@@ -1,10 +1,13 @@
+from copy import deepcopy
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from zones import MOVES, ZONES, contents, lists, play
 
 from pagelab.mm.page_alloc import alloc_pages, boot, hand_over
-from pagelab.mm.zone import HELD, HOLE, IN_USE, ISOLATE, MOVABLE, NOT_HEAD, RESERVED, UNMOVABLE, Block, Zone
+from pagelab.mm.per_cpu_pages import PerCpuPages
+from pagelab.mm.zone import HELD, HOLE, IN_USE, ISOLATE, MOVABLE, NOT_HEAD, PCP, RECLAIMABLE, RESERVED, UNMOVABLE, Block, Zone
 
 
 @pytest.mark.parametrize(("pages", "start"), [(0, 0), (-1, 0), (16, -1)])
@@ -74,6 +77,110 @@ def test_what_stands_at_a_pfn():
     assert [zone.in_use(pfn) for pfn in (-1, 0, 1, 8, 16, 40, 64)] == [-1, 2, -1, -1, -1, -1, -1]
 
 
+def test_a_page_that_no_head_owns_is_held():
+    zone = boot(1024)
+    zone.unlink(0)
+    assert zone.block(700) == Block(0, 10, "held", -1)
+
+
+def test_a_block_moves_to_the_tail_of_another_list():
+    zone = boot(64)
+    assert [alloc_pages(zone, 3) for _ in range(3)] == [0, 8, 16]
+    for pfn, mt in ((8, UNMOVABLE), (16, MOVABLE), (0, MOVABLE)):
+        zone.give(pfn)
+        zone.link(pfn, 3, mt)
+    assert lists(zone) == {"U3": [8], "M3": [0, 16, 24], "M5": [32]}
+    zone.move(16, UNMOVABLE)
+    zone.move(0, MOVABLE)
+    assert lists(zone) == {"U3": [8, 16], "M3": [24, 0], "M5": [32]}
+    assert zone.block(16) == Block(16, 3, "free", UNMOVABLE)
+
+
+def test_a_block_is_held_and_let_go():
+    zone = boot(64)
+    zone.unlink(0)
+    zone.hold(0, 5)
+    zone.hold(32, 5)
+    assert zone.block(40) == Block(32, 5, "held", -1)
+    assert zone.unhold(32) == 5
+    zone.link(32, 5, MOVABLE)
+    assert (zone.block(31).kind, zone.block(32).kind) == ("held", "free")
+    zone.validate()
+
+
+def test_what_a_block_holds_moves_with_its_type():
+    zone = boot(64)
+    assert alloc_pages(zone, 2, MOVABLE) == 0
+    zone.unlink(32)
+    zone.link(36, 2, MOVABLE)
+    zone.link(40, 3, MOVABLE)
+    zone.link(48, 4, MOVABLE)
+    assert zone.migrate(0, 32) == 2
+    assert zone.block(33) == Block(32, 2, "in use", MOVABLE)
+    zone.link(0, 2, MOVABLE)
+    assert zone.in_use(0) == -1
+
+
+def with_lists():
+    """Return a zone of 1,040 pages with five blocks on the lists of two CPUs; the first of those of CPU 1 is 1025."""
+    zone = boot(1040)
+    zone.pcp += [PerCpuPages(3, 12, 100), PerCpuPages(7, 28, 100)]
+    for cpu, order in ((0, 0), (1, 0), (1, 0), (0, 2), (1, 3)):
+        pfn = alloc_pages(zone, order)
+        zone.give(pfn)
+        zone.park(pfn, order, cpu, 3 * order + MOVABLE)
+    return zone
+
+
+def test_a_parked_block_is_neither_free_nor_in_use():
+    zone = with_lists()
+    assert [[list(blocks) for blocks in pcp.lists if blocks] for pcp in zone.pcp] == [[[1024], [1028]], [[1026, 1025], [1032]]]
+    assert [pcp.count for pcp in zone.pcp] == [5, 10]
+    assert zone.block(1029) == Block(1028, 2, "pcp", -1)
+    assert str(zone.block(1029)) == "a block of order 2 at 1028 is on a per-CPU list"
+    assert (zone.in_use(1028), zone.give(1028)) == (-1, -1)
+    assert not zone.page_is_buddy(1028, 2)
+    assert zone.nr_free_pages() == 1025
+    assert zone.page_states()[1024:1032].tolist() == [PCP, PCP, PCP] + [MOVABLE << 4] + [PCP | 2] * 4
+    zone.validate()
+
+
+def test_a_parked_block_leaves_at_either_end():
+    zone = with_lists()
+    zone.unlink(1027)
+    zone.park(1027, 0, 1, MOVABLE, tail=True)
+    assert list(zone.pcp[1].lists[MOVABLE]) == [1026, 1025, 1027]
+    assert [zone.unpark(1, MOVABLE), zone.unpark(1, MOVABLE, tail=True)] == [1026, 1027]
+    assert list(zone.pcp[1].lists[MOVABLE]) == [1025]
+    assert zone.pcp[1].count == 9
+    for pfn in (1026, 1027):
+        zone.take(pfn, 0, MOVABLE)
+    zone.validate()
+
+
+def test_what_the_pageblock_was_is_kept_with_a_parked_block():
+    zone = with_lists()
+    zone.relabel(1024, 9, UNMOVABLE)
+    assert zone.pcp[0].types == {1024: MOVABLE, 1028: MOVABLE}
+    assert zone.unpark(0, MOVABLE) == 1024
+    zone.park(1024, 0, 0, UNMOVABLE)
+    assert zone.pcp[0].types == {1024: UNMOVABLE, 1028: MOVABLE}
+
+
+def test_a_census_counts_free_pages_and_movable_ones():
+    zone = boot(1024)
+    zone.pcp.append(PerCpuPages(3, 12))
+    got = [alloc_pages(zone, order) for order in (0, 1, 3, 0)]
+    assert got == [0, 2, 8, 1]
+    zone.take(2, 1, UNMOVABLE)
+    zone.give(0)
+    zone.park(0, 0, 0, MOVABLE)
+    assert zone.census(0) == (512 - 12, 9)
+    assert zone.census(8) == (512 - 16, 8), "from there on"
+    assert zone.census(512) == (512, 0)
+    assert zone.free_heads(300) == [4, 16, 32, 64, 128, 256]
+
+
 def test_counts_are_those_of_a_buddyinfo_line():
     zone = boot(3000)
     alloc_pages(zone, 0)
@@ -95,6 +202,40 @@ def test_relabel_covers_the_blocks_of_that_order_and_no_other():
     zone.relabel(2048, 10, ISOLATE)
     zone.relabel(4096, 9, UNMOVABLE)
     assert [zone.block_type(pfn) for pfn in range(1024, 5120, 512)] == [1, 1, 5, 5, 1, 1, 0, 1]
+
+
+def test_an_isolated_pageblock_keeps_in_mind_what_it_was():
+    zone = Zone(2048)
+    zone.relabel(512, 9, RECLAIMABLE)
+    zone.relabel(0, 10, ISOLATE)
+    assert list(zone.type_before) == [MOVABLE, RECLAIMABLE, 0, 0]
+    zone.relabel(512, 9, MOVABLE)
+    assert list(zone.type_before) == [MOVABLE, 0, 0, 0]
+
+
+def test_managed_counts_what_was_handed_over():
+    zone = Zone(2000, 100)
+    assert zone.managed == 0
+    hand_over(zone, [(200, 300), (512, 2100)])
+    assert zone.managed == 1688
+    alloc_pages(zone, 3)
+    assert zone.managed == 1688
+
+
+def test_a_zone_like_another_has_its_shape():
+    class Other(Zone):
+        """A stand-in."""
+
+    zone = boot(1000, 511, "DMA32")
+    zone.node = 3
+    for like in (zone.blank(), zone.like(Other)):
+        assert (like.name, like.node, like.start_pfn, like.end_pfn) == ("DMA32", 3, 511, 1511)
+        assert like.nr_free_pages() == like.managed == 0
+        like.restore(zone.snapshot())
+        assert contents(like) == contents(zone)
+        assert like.managed == 1000
+    assert type(like) is Other
+    assert type(zone.blank()) is Zone
 
 
 @pytest.mark.parametrize("span", [(0, 16), (16, 16), (20, 18), (24, 33), (16, 20), (31, 33), (-5, 20), (16, 9999)])
@@ -132,6 +273,32 @@ def test_a_snapshot_keeps_held_blocks_reserved_pages_and_pageblock_types():
     fresh.restore(zone.snapshot())
     assert contents(fresh) == before
     assert fresh.block(1500) == Block(1024, 9, "held", -1)
+
+
+def per_cpu(zone):
+    """Return all that the CPUs' lists hold and know."""
+    return deepcopy([[getattr(pcp, name) for name in PerCpuPages.__slots__] for pcp in zone.pcp])
+
+
+def test_a_snapshot_keeps_the_lists_of_the_cpus_and_their_numbers():
+    zone = with_lists()
+    zone.relabel(1024, 9, ISOLATE)
+    zone.pcp[1].high, zone.pcp[1].alloc_factor, zone.pcp[1].free_factor, zone.pcp[1].free_count = 31, 4, 2, 77
+    zone.pcp[1].prev_high_order = True
+    before, snapshot = (contents(zone), per_cpu(zone), bytes(zone.type_before)), zone.snapshot()
+    fresh = zone.blank()
+    fresh.restore(snapshot)
+    assert (contents(fresh), per_cpu(fresh), bytes(fresh.type_before)) == before
+    assert fresh.snapshot() == snapshot
+    while zone.pcp[1].lists[MOVABLE]:
+        zone.link(zone.unpark(1, MOVABLE), 0, MOVABLE)
+    zone.relabel(1024, 9, MOVABLE)
+    zone.restore(snapshot)
+    assert (contents(zone), per_cpu(zone), bytes(zone.type_before)) == before
+    zone.validate()
+    fresh.restore(boot(1040).snapshot())
+    assert fresh.pcp == []
+    fresh.validate()
 
 
 @settings(deadline=None, max_examples=50)
@@ -261,6 +428,68 @@ def test_validate_finds(spoil, pfn):
     zone.validate()
     spoil(zone)
     with pytest.raises(ValueError, match=rf"zone Normal\b.*\b{pfn}\b"):
+        zone.validate()
+
+
+# Each spoils one thing in with_lists().
+
+
+def parked_but_on_no_list(zone):
+    zone.pcp[1].lists[MOVABLE].remove(1025)
+
+
+def on_two_lists_of_a_cpu(zone):
+    zone.pcp[0].lists[MOVABLE].append(1025)
+
+
+def on_a_list_of_another_order(zone):
+    zone.pcp[1].lists[MOVABLE].remove(1025)
+    zone.pcp[1].lists[MOVABLE + 3].append(1025)
+
+
+def on_a_list_but_in_use(zone):
+    zone.take(1025, 0, MOVABLE)
+
+
+def on_a_list_of_a_cpu_and_free(zone):
+    zone.link(1025, 0, MOVABLE)
+
+
+def counted_twice(zone):
+    zone.pcp[1].count += 1
+
+
+def of_no_known_type(zone):
+    del zone.pcp[1].types[1025]
+
+
+def known_but_gone(zone):
+    zone.pcp[1].types[5] = MOVABLE
+
+
+def without_lists(zone):
+    zone.pcp.clear()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (parked_but_on_no_list, "cpu 1 counts 10 pages on its lists, which is not what they hold"),
+        (on_two_lists_of_a_cpu, "page 1025 is on a list of cpu 0 and heads no block of order 0 for it"),
+        (on_a_list_of_another_order, "page 1025 is on a list of cpu 1 and heads no block of order 1 for it"),
+        (on_a_list_but_in_use, "page 1025 is on a list of cpu 1 and heads no block of order 0 for it"),
+        (on_a_list_of_a_cpu_and_free, "page 1025 is on a list of cpu 1 and heads no block of order 0 for it"),
+        (counted_twice, "cpu 1 counts 11 pages on its lists, which is not what they hold"),
+        (of_no_known_type, "page 1025 is on a list of cpu 1"),
+        (known_but_gone, "cpu 1 counts 10 pages on its lists"),
+        (without_lists, "page 1024 is on no list of a CPU, and its state says so"),
+    ],
+)
+def test_validate_finds_in_the_lists_of_the_cpus(spoil, words):
+    zone = with_lists()
+    zone.validate()
+    spoil(zone)
+    with pytest.raises(ValueError, match=f"zone Normal: {words}"):
         zone.validate()
 
 
