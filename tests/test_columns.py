@@ -12,7 +12,7 @@ from pagelab.lab.tape import Tape
 from pagelab.mm.machine import REFUSED, Machine
 from pagelab.mm.page_alloc import boot
 from pagelab.mm.zone import MOVABLE, NOT_HEAD, UNMOVABLE
-from pagelab.view.columns import MAX_CELLS, Entry, layout, list_type, moment, orders_of, shown_list, strip
+from pagelab.view.columns import MAX_CELLS, MAX_NARROW_CELLS, Entry, layout, list_type, moment, orders_of, shown_list, strip
 from pagelab.view.page_map import blocks_of
 from pagelab.view.palette import GAP
 
@@ -128,15 +128,15 @@ def test_a_long_run_is_shown_at_so_many_positions_at_most(length):
 
 SHAPES = [(0, n) for n in (1, 16, 17, 32, 63, 64, 65, 100, 512, 1000, 1024, 2048, 4096, 4097, 65536, 262_144, 1_000_000)]
 SHAPES += [(1, 4095), (4096, 61402), (5, 16), (1, 33), (3, 64), (256, 3840), (1, 100), (512, 512), (1000, 65_000)]
-EVERY_SHAPE = pytest.mark.parametrize(("start", "nr_pages"), SHAPES)
+EVERY_SHAPE = pytest.mark.parametrize(("start", "nr_pages", "narrow"), [(*shape, narrow) for shape in SHAPES for narrow in (False, True)])
 
 
 @EVERY_SHAPE
-def test_every_page_has_exactly_one_cell(start, nr_pages):
-    where = layout(start, nr_pages)
+def test_every_page_has_exactly_one_cell(start, nr_pages, narrow):
+    where = layout(start, nr_pages, narrow)
     placed = where.cells[where.cells >= 0]
     assert sorted(placed.tolist()) == list(range(len(placed)))
-    assert len(placed) <= MAX_CELLS
+    assert len(placed) <= (MAX_NARROW_CELLS if narrow else MAX_CELLS)
     assert where.start <= start
     first, last = (start - where.start) // where.per_cell, (start + nr_pages - 1 - where.start) // where.per_cell
     assert first < where.across if not where.tiled else first < 512
@@ -144,18 +144,18 @@ def test_every_page_has_exactly_one_cell(start, nr_pages):
 
 
 @EVERY_SHAPE
-def test_cells_have_more_than_one_page_only_when_they_must(start, nr_pages):
-    where = layout(start, nr_pages)
+def test_cells_have_more_than_one_page_only_when_they_must(start, nr_pages, narrow):
+    where = layout(start, nr_pages, narrow)
     assert where.per_cell & (where.per_cell - 1) == 0
-    span = start + nr_pages - where.start
-    assert span <= where.per_cell * MAX_CELLS
-    assert where.per_cell == 1 or span > where.per_cell // 2 * MAX_CELLS
+    span, most = start + nr_pages - where.start, MAX_NARROW_CELLS if narrow else MAX_CELLS
+    assert span <= where.per_cell * most
+    assert where.per_cell == 1 or span > where.per_cell // 2 * most
 
 
 @EVERY_SHAPE
-def test_a_map_fits_the_page(start, nr_pages):
-    where = layout(start, nr_pages)
-    assert 56 + where.width <= 824
+def test_a_map_fits_the_page(start, nr_pages, narrow):
+    where = layout(start, nr_pages, narrow)
+    assert where.width <= 320 if narrow else 56 + where.width <= 824
     assert where.height <= 700
 
 
@@ -171,8 +171,8 @@ def cells_in(where, rects):
 
 
 @EVERY_SHAPE
-def test_the_rectangles_of_a_block_cover_exactly_its_pages(start, nr_pages):
-    where, source = layout(start, nr_pages), random.Random(nr_pages)
+def test_the_rectangles_of_a_block_cover_exactly_its_pages(start, nr_pages, narrow):
+    where, source = layout(start, nr_pages, narrow), random.Random(nr_pages)
     end = start + nr_pages
     for order in range(min(11, nr_pages.bit_length())):
         first, last = -(-start >> order), (end >> order) - 1
@@ -184,6 +184,17 @@ def test_the_rectangles_of_a_block_cover_exactly_its_pages(start, nr_pages):
             assert cells_in(where, where.rects(pfn, order)) == wanted
 
 
+@EVERY_SHAPE
+def test_the_rectangles_of_any_pages_cover_exactly_these(start, nr_pages, narrow):
+    where, source = layout(start, nr_pages, narrow), random.Random(nr_pages)
+    for _ in range(6):
+        low = source.randrange(start, start + nr_pages)
+        end = source.randint(low + 1, min(start + nr_pages, low + 700))
+        rects = where.spans(low, end)
+        assert cells_in(where, rects) == {(page - where.start) // where.per_cell for page in range(low, end)}
+        assert len(rects) <= 3 * (2 + (end - low) // 512)
+
+
 @pytest.mark.parametrize(("start", "nr_pages"), [(0, 16), (0, 64), (0, 1024), (0, 4096), (1, 4095), (0, 65536), (4096, 61402)])
 def test_a_block_inside_a_pageblock_is_one_rectangle(start, nr_pages):
     where = layout(start, nr_pages)
@@ -193,8 +204,8 @@ def test_a_block_inside_a_pageblock_is_one_rectangle(start, nr_pages):
 
 
 @EVERY_SHAPE
-def test_the_page_at_a_place_is_the_page_drawn_there(start, nr_pages):
-    where, source = layout(start, nr_pages), random.Random(1)
+def test_the_page_at_a_place_is_the_page_drawn_there(start, nr_pages, narrow):
+    where, source = layout(start, nr_pages, narrow), random.Random(1)
     for pfn in {start, start + nr_pages - 1, *(source.randrange(start, start + nr_pages) for _ in range(50))}:
         (rect,) = where.rects(pfn, 0)
         found = where.pfn_at(rect.x + rect.w / 2, rect.y + rect.h / 2)
@@ -204,8 +215,8 @@ def test_the_page_at_a_place_is_the_page_drawn_there(start, nr_pages):
 
 
 @EVERY_SHAPE
-def test_outside_the_map_and_in_its_gaps_there_is_no_page(start, nr_pages):
-    where = layout(start, nr_pages)
+def test_outside_the_map_and_in_its_gaps_there_is_no_page(start, nr_pages, narrow):
+    where = layout(start, nr_pages, narrow)
     for x, y in [(-1, 1), (1, -1), (-0.1, 1), (where.width + 1, 1), (1, where.height + 1)]:
         assert where.pfn_at(x, y) is None
     for row, column in np.argwhere(where.cells < 0)[:50]:

@@ -29,8 +29,8 @@ TABLE = {
     ],
     "real/": ["__init__", "archive", "capture", "replay", "verify"],
     "view/": [
-        *("palette", "drawing", "columns", "words", "page_map", "free_lists", "ladder", "strip"),
-        *("style", "live_figure", "panel", "player", "answer", "live_task", "real_map", "__init__"),
+        *("palette", "drawing", "columns", "words", "page_map", "free_lists", "ladder", "strip", "difference"),
+        *("style", "live_figure", "panel", "stepper", "player", "lock_step", "answer", "live_task", "real_map", "__init__"),
     ],
     "": ["course", "cli", "__main__"],
 }

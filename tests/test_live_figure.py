@@ -57,7 +57,7 @@ def test_one_trait_alone_is_sent_as_it_is():
 def test_figure_and_sources_can_be_found_by_name():
     canvas = Canvas("stage", 100, 50, LIGHT)
     assert canvas.figure.name == "stage"
-    parts = ("pages", "blocks", "hatches", "marks", "words")
+    parts = ("pages", "over", "blocks", "hatches", "marks", "words")
     assert {source.name for source in canvas.sources.values()} == {f"stage-{part}" for part in parts}
 
 
@@ -111,21 +111,24 @@ def test_one_unit_is_one_pixel_with_y_downwards():
     assert (large.x_range.end, large.y_range.start) == (figure.x_range.end, figure.y_range.start)
 
 
-def test_an_image_lies_where_its_layout_says():
+def test_a_picture_lies_where_its_layout_says():
     canvas, where = Canvas("stage", 600, 100, LIGHT), layout(0, 1024)
-    canvas.map_pages(where, (44, 4))
-    states = boot(1024).page_states()
-    canvas.show(drawing(""), where.image(states), (44, 4))
-    data = canvas.sources["pages"].data
-    assert (data["x"], data["y"], data["dw"], data["dh"]) == ([44], [4], [where.width], [where.height])
-    assert np.array_equal(data["image"][0], where.image(states))
+    canvas.map_pages((where, (44, 4)))
+    states, drawn = boot(1024).page_states(), drawing("")
+    drawn.picture(where.image(states), where.at(44, 4))
+    drawn.picture(where.image(states), where.at(44, 4), alpha=0.5, over=True)
+    canvas.show(drawn)
+    for part, alpha in (("pages", 1), ("over", 0.5)):
+        data = canvas.sources[part].data
+        assert (data["x"], data["y"], data["dw"], data["dh"], data["alpha"]) == ([44], [4], [where.width], [where.height], [alpha])
+        assert np.array_equal(data["image"][0], where.image(states))
     canvas.show(drawing(""))
-    assert canvas.sources["pages"].data["image"] == []
+    assert canvas.sources["pages"].data["image"] == canvas.sources["over"].data["image"] == []
 
 
 def test_hovering_is_told_in_the_figure():
     canvas = Canvas("stage", 600, 100, LIGHT)
-    canvas.map_pages(layout(0, 1024), (44, 4))
+    canvas.map_pages((layout(0, 1024), (44, 4)))
     assert len(canvas.figure.select(HoverTool)) == 2
 
 

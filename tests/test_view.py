@@ -11,9 +11,10 @@ from pagelab.lab.question import Fit
 from pagelab.lab.scenario import text
 from pagelab.lab.task import refuse_with_most_free
 from pagelab.real.capture import example
-from pagelab.view import attempt, check, counts_table, page_map, play, predict, progress, try_requests
+from pagelab.view import attempt, check, compare, counts_table, page_map, play, predict, progress, try_requests
 from pagelab.view.answer import Field
 from pagelab.view.live_task import LiveTask, TryRequests
+from pagelab.view.lock_step import LockStep
 from pagelab.view.palette import DARK
 from pagelab.view.player import Player
 from pagelab.view.real_map import RealMap
@@ -35,6 +36,14 @@ def test_play_gives_a_player_with_what_it_was_told(shown):
     assert ([button.description for button in player.goto], player.k, player.theme, player.scale) == (["A: the pair"], 1, DARK, 1.5)
     assert "Not connected: run this cell again." in shown[0]
     assert "step 1 of 2: alloc 1" in shown[0]
+
+
+def test_compare_shows_two_runs_of_the_same_requests(shown):
+    both = compare(text("alloc 0; alloc 1"), text("alloc 0; alloc 1"), labels=("a", "b"), goto={"A: the pair": 1}, start=1, theme="dark")
+    assert isinstance(both, LockStep)
+    assert (both.names, [button.description for button in both.goto], both.k, both.theme) == (("a", "b"), ["A: the pair"], 1, DARK)
+    assert "step 1 of 2: alloc 1\nBoth: pages 2-3. Pages, labels and lists are the same." in shown[0]
+    assert compare(text("alloc 0"), text("alloc 0")).names == ("6.1", "6.12")
 
 
 def test_predict_asks_about_the_requests_after_a_tape(shown):

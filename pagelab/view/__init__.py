@@ -15,9 +15,11 @@ from ..real.capture import Capture
 from .answer import Field
 from .live_figure import load_bokehjs as load_bokehjs
 from .live_task import LiveTask, TryRequests
+from .lock_step import LockStep
 from .panel import announce
-from .player import Place, Player
+from .player import Player
 from .real_map import RealMap
+from .stepper import Place
 from .style import CSS
 from .words import counts_html
 
@@ -33,6 +35,21 @@ def play(
     player = Player(tape, goto, start, theme, scale)
     announce(player)
     return player
+
+
+def compare(
+    left: Tape[Machine],
+    right: Tape[Machine],
+    labels: tuple[str, str] = ("6.1", "6.12"),
+    goto: Mapping[str, Place] | None = None,
+    start: Place = (0, 0),
+    theme: str | None = None,
+    scale: float = 1,
+) -> LockStep:
+    """Show the same requests on two machines, step by step, with what differs marked; goto and start name steps as `Player` says."""
+    both = LockStep(left, right, labels, goto, start, theme, scale)
+    announce(both)
+    return both
 
 
 def predict(name: str, tape: Tape[Machine], requests: str, ask: str | Sequence[str], answer: Any = None) -> Field:

@@ -2,6 +2,9 @@
 
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .palette import Look, Theme
 
 SANS = "Helvetica, Arial, sans-serif"
@@ -23,11 +26,12 @@ class Rect(NamedTuple):
 
 QUADS = ("left", "top", "right", "bottom", "fill", "fill_alpha", "line", "line_width", "dash", "hatch", "hatch_color", "tip")
 WORDS = ("x", "y", "text", "color", "size", "style", "font", "align")
+PICTURES = ("image", "x", "y", "dw", "dh", "alpha")
 Columns = dict[str, list[Any]]
 
 
 class Drawing:
-    """Blocks, then marks on them, then words, each in the order in which they are drawn.
+    """Pictures of pages, then blocks, then marks on them, then words, each in the order in which they are drawn.
 
     Args:
         theme: light or dark.
@@ -36,9 +40,16 @@ class Drawing:
 
     def __init__(self, theme: Theme, scale: float = 1) -> None:
         self.theme, self.scale = theme, scale
+        self.pages: Columns = {name: [] for name in PICTURES}
+        self.over: Columns = {name: [] for name in PICTURES}
         self.blocks: Columns = {name: [] for name in QUADS}
         self.marks: Columns = {name: [] for name in QUADS}
         self.words: Columns = {name: [] for name in WORDS}
+
+    def picture(self, image: NDArray[np.uint8], rect: Rect, alpha: float = 1, over: bool = False) -> None:
+        """Draw an image of state bytes; one that lies over others is not hovered over."""
+        for name, value in zip(PICTURES, [image, *rect, alpha], strict=True):
+            (self.over if over else self.pages)[name].append(value)
 
     def quad(
         self,
@@ -64,9 +75,9 @@ class Drawing:
         rows = [i for i, hatch in enumerate(self.blocks["hatch"]) if hatch != "blank"]
         return {name: [self.blocks[name][i] for i in rows] for name in ("left", "top", "right", "bottom", "hatch", "hatch_color")}
 
-    def block(self, rect: Rect, look: Look, tip: str = " ") -> None:
+    def block(self, rect: Rect, look: Look, tip: str = " ", alpha: float = 1) -> None:
         """Draw a block in the fill, outline and hatch of its state."""
-        self.quad(rect, look.fill, "free_outline" if look.fill == "free" else None, hatch=look.hatch, tip=tip)
+        self.quad(rect, look.fill, "free_outline" if look.fill == "free" else None, hatch=look.hatch, tip=tip, alpha=alpha)
 
     def ring(self, rect: Rect, kind: str) -> None:
         """Draw a ring with a casing of paper: "changed" solid accent, "looked" dashed ink, "selected" solid ink."""

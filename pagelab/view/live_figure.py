@@ -15,7 +15,6 @@ from bokeh.protocol import Protocol
 from bokeh.resources import Resources
 from IPython import get_ipython
 from jupyter_bokeh import BokehModel
-from numpy.typing import NDArray
 
 from .columns import Layout
 from .drawing import Drawing
@@ -23,6 +22,7 @@ from .palette import Theme, colours
 from .style import READY
 
 MARGIN = 4
+PARTS = ("pages", "over", "blocks", "hatches", "marks", "words")
 
 
 def load_bokehjs() -> None:
@@ -82,7 +82,7 @@ class Canvas:
     """A figure in CSS pixels with an image, blocks, marks and words, each one source that is assigned once a step.
 
     Args:
-        name: of the figure; its sources are NAME-pages, NAME-blocks, NAME-hatches, NAME-marks and NAME-words.
+        name: of the figure; its sources are NAME-pages, NAME-over, NAME-blocks, NAME-hatches, NAME-marks and NAME-words.
         width, height: CSS pixels.
         scale: 1.5 for the last row of a lecture room.
     """
@@ -104,17 +104,17 @@ class Canvas:
         )
         self.figure.axis.visible = False
         self.figure.grid.visible = False
-        self.sources = {part: ColumnDataSource(name=f"{name}-{part}") for part in ("pages", "blocks", "hatches", "marks", "words")}
+        self.sources = {part: ColumnDataSource(name=f"{name}-{part}") for part in PARTS}
         self.mapper = LinearColorMapper(palette=colours(theme), low=-0.5, high=255.5)
-        self.where: Layout | None = None
         self.live: LiveFigure | None = None
         self._glyphs()
         self.show(Drawing(theme, scale))
 
     def _glyphs(self) -> None:
         plot = self.figure
-        image = Image(image="image", x="x", y="y", dw="dw", dh="dh", color_mapper=self.mapper)
+        image = Image(image="image", x="x", y="y", dw="dw", dh="dh", global_alpha="alpha", color_mapper=self.mapper)
         self.image = plot.add_glyph(self.sources["pages"], image, level="image")
+        plot.add_glyph(self.sources["over"], image, level="image")
         place: Any = {"left": "left", "right": "right", "top": "top", "bottom": "bottom", "line_color": "line", "line_width": "line_width"}
         fill: Any = {"fill_color": "fill", "fill_alpha": "fill_alpha", "line_dash": "dash"}
         blocks = plot.quad(**place, **fill, source=self.sources["blocks"])
@@ -148,17 +148,16 @@ class Canvas:
         )
         plot.add_tools(HoverTool(renderers=[blocks], tooltips=_tooltip("@tip{safe}"), attachment="right"))
 
-    def show(self, drawing: Drawing, image: NDArray[np.uint8] | None = None, at: tuple[float, float] = (0, 0)) -> None:
-        """Show a drawing over an image of state bytes whose upper left corner is at `at`."""
-        pages: dict[str, list[Any]] = {name: [] for name in ("image", "x", "y", "dw", "dh")}
-        if image is not None and self.where is not None:
-            pages = {"image": [image], "x": [at[0]], "y": [at[1]], "dw": [self.where.width], "dh": [self.where.height]}
+    def show(self, drawing: Drawing) -> None:
+        """Show a drawing."""
         with self.live.one_patch() if self.live else nullcontext():
             self.sources["blocks"].data = drawing.blocks
             self.sources["hatches"].data = drawing.hatches()
             self.sources["marks"].data = drawing.marks
             self.sources["words"].data = drawing.words
-            self.sources["pages"].data = pages
+            self.sources["pages"].data = drawing.pages
+            if drawing.over["image"] or self.sources["over"].data.get("image") != []:
+                self.sources["over"].data = drawing.over
 
     def show_marks(self, drawing: Drawing) -> None:
         """Show the marks and words of a drawing, and leave blocks and image as they are."""
@@ -170,11 +169,11 @@ class Canvas:
         """Change the colours of the image; the drawing brings its own."""
         self.mapper.palette = colours(theme)
 
-    def map_pages(self, where: Layout, at: tuple[float, float]) -> None:
-        """Tell where pages lie, so that hovering over the image names them."""
-        self.where = where
+    def map_pages(self, *maps: tuple[Layout, tuple[float, float]]) -> None:
+        """Tell where pages lie, so that hovering over a picture names them; the maps stand beside each other, one for each picture."""
+        where, top = maps[0][0], maps[0][1][1]
         cells = ColumnDataSource({"place": where.cells.astype(np.int32).ravel()})
-        numbers = {"columns": where.cells.shape[1], "w": where.w, "h": where.h, "left": at[0], "top": at[1]}
+        numbers = {"columns": where.cells.shape[1], "w": where.w, "h": where.h, "lefts": [at[0] for _, at in maps], "top": top}
         numbers |= {"start": where.start, "per": where.per_cell}
         args: dict[str, Any] = {"cells": cells, "pages": self.sources["pages"], "n": numbers}
         lines: Any = {field: CustomJSHover(args=args, code=_HOVER + code) for field, code in _HOVER_LINES.items()}
@@ -203,11 +202,12 @@ def _tooltip(field: str) -> str:
 
 
 _HOVER = """
-const column = Math.floor((special_vars.x - n.left) / n.w), row = Math.floor((special_vars.y - n.top) / n.h);
+const map = n.lefts.findLastIndex((left) => special_vars.x >= left);
+const column = Math.floor((special_vars.x - n.lefts[map]) / n.w), row = Math.floor((special_vars.y - n.top) / n.h);
 const place = cells.data.place[row * n.columns + column];
 if (place === undefined || place < 0) return 'no page';
 const pfn = n.start + place * n.per;
-const image = pages.data.image[0];
+const image = pages.data.image[map];
 const state = (image.flat ? image.flat() : image)[row * n.columns + column];
 const types = ['unmovable', 'movable', 'reclaimable', 'highatomic', 'cma', 'isolate'];
 let kind = 'not a page of this zone';

@@ -47,10 +47,11 @@ def blocks_of(zone: Zone) -> list[Block]:
 
 
 def draw_map(drawing: Drawing, where: Layout, now: Moment, left: float, top: float, selected: int | None = None) -> None:
-    """Draw the map of a moment with its upper left corner at (left, top); images of many pages are drawn by the figure below it."""
+    """Draw the map of a moment with its upper left corner at (left, top)."""
     if where.cells.size <= 64:
         _labelled_pages(drawing, where, now.zone, left, top)
     else:
+        drawing.picture(where.image(now.zone.page_states()), where.at(left, top))
         _gutter(drawing, where, now.zone, left, top)
         if not where.tiled:
             free = [Block(pfn, order, "free", mt) for order in reversed(range(11)) for mt in range(6) for pfn in now.zone.blocks(order, mt)]

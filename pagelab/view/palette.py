@@ -10,6 +10,7 @@ from ..mm.zone import HOLE, IN_USE, NOT_HEAD, RESERVED
 
 KIND_UNKNOWN = 0xF1
 GAP = NOT_HEAD
+NOTHING = "#00000000"
 
 
 class Theme(NamedTuple):
@@ -108,9 +109,9 @@ def look(state: int) -> Look:
 
 
 def colours(theme: Theme) -> list[str]:
-    """Return the fill of each of the 256 state bytes, for a colour mapper.
+    """Return the fill of each of the 256 state bytes, for a colour mapper; nothing is drawn for a gap.
 
     >>> len(colours(LIGHT)), colours(LIGHT)[0x60]
     (256, '#E4EFF7')
     """
-    return [getattr(theme, look(state).fill) for state in range(256)]
+    return [getattr(theme, look(state).fill) if state != GAP else NOTHING for state in range(256)]

@@ -84,7 +84,7 @@ class RealMap(Panel):
         self.lens = Canvas("real-lens", WIDTH, 120, self.theme)
         for canvas, label in ((self.canvas, "Page map of the zone; its numbers stand below"), (self.lens, "One pageblock, page by page")):
             canvas.on_show(label, self._set_theme)
-        self.canvas.map_pages(self.where, (self.left, self.top))
+        self.canvas.map_pages((self.where, (self.left, self.top)))
         self.lens_where = layout(0, PAGEBLOCK_NR_PAGES)
         self.canvas.on_tap(self._tapped)
         self.legend, self.words = widgets.HTML(), widgets.HTML()
@@ -127,7 +127,8 @@ class RealMap(Panel):
                 drawing.word(self.left - 8, self.top + rect.y + 8, str(pfn), mono=True, align="right")
         for rect in self.where.rects(self.block, 9):
             drawing.ring(Rect(rect.x + self.left, rect.y + self.top, rect.w, rect.h), "selected")
-        self.canvas.show(drawing, self.where.image(self.states), (self.left, self.top))
+        drawing.picture(self.where.image(self.states), self.where.at(self.left, self.top))
+        self.canvas.show(drawing)
         self._draw_lens()
         self.legend.value = legend(self.theme, real=True)
         self.words.value = f"<div>{self.text()}</div>"

@@ -35,6 +35,9 @@ CSS = """
 .pagelab-acts b { color: var(--changed); }
 .pagelab .pagelab-caption { font-size: 1.154em; line-height: 1.47; min-height: 2.94em; max-width: 42.7em; }
 .pagelab .pagelab-source { white-space: pre; color: var(--quiet); font: .846em/1.45 var(--mono); }
+.pagelab .pagelab-side-by-side { align-items: flex-start; gap: 2em; margin-left: 4.6em; }
+.pagelab .pagelab-side-by-side > * { width: 28.2em; flex: none; }
+.pagelab .pagelab-told { min-height: 4.62em; }
 .pagelab .pagelab-legend { color: var(--quiet); font-size: .846em; }
 .pagelab-legend span { display: inline-block; margin-right: 1.6em; vertical-align: middle; }
 .pagelab-legend i { display: inline-block; width: 2.36em; height: 1.18em; margin-right: .55em; vertical-align: middle; text-align: center;

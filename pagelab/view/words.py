@@ -60,13 +60,27 @@ def sentence(now: Moment) -> str:
     text = f"{before:,} of {pages:,} pages were free before this step, {after:,} are now."
     linked = [str(act.pfn) for act in now.acts if isinstance(act, Linked)]
     gone = [str(act.pfn) for act in now.acts if isinstance(act, Unlinked)]
-    parts = [f"{_listed(linked)} {'was' if len(linked) == 1 else 'were'} linked"] if linked else []
-    parts += [f"{_listed(gone)} left {'its list' if len(gone) == 1 else 'their lists'}"] if gone else []
+    parts = [f"{joined(linked)} {'was' if len(linked) == 1 else 'were'} linked"] if linked else []
+    parts += [f"{joined(gone)} left {'its list' if len(gone) == 1 else 'their lists'}"] if gone else []
     return f"{text} {'; '.join(parts)}." if parts else text
 
 
-def _listed(words: Sequence[str]) -> str:
+def joined(words: Sequence[str]) -> str:
+    """Join words with commas and "and".
+
+    >>> joined(["8", "4", "2"])
+    '8, 4 and 2'
+    """
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def plural(count: int, word: str) -> str:
+    """Write a count and its word.
+
+    >>> plural(1, "page"), plural(1200, "page")
+    ('1 page', '1,200 pages')
+    """
+    return f"{count:,} {word}{'s' * (count != 1)}"
 
 
 def lists_table(now: Moment) -> str:
@@ -111,28 +125,34 @@ def run_text(tape: Tape[Machine]) -> str:
     return "\n".join(lines)
 
 
-def legend(theme: Theme, real: bool = False) -> str:
+def legend(theme: Theme, real: bool = False, compared: bool = False) -> str:
     """Return the legend of the states that a zone's pages can be in, as HTML.
 
-    real: for a map made from kpageflags, whose pages on per-CPU lists are among those of unknown kind.
+    real: for a map made from kpageflags, whose pages on per-CPU lists are among those of unknown kind. compared: for two maps, where what
+    is the same is faded.
 
     >>> from pagelab.view.palette import LIGHT
     >>> "movable" in legend(LIGHT)
     True
     """
     roles = theme._asdict()
+
+    def item(words: str, style: str, letter: str = "") -> str:
+        return f'<span><i style="{style}">{letter}</i>{words}</span>'
+
     items = []
     captured = (FREE_LOOK, USED_LOOKS[1], USED_LOOKS[0], UNKNOWN_LOOK, RESERVED_LOOK, HOLE_LOOK)
     for look in (FREE_LOOK, USED_LOOKS[1], USED_LOOKS[2], USED_LOOKS[0], RESERVED_LOOK) if not real else captured:
         outline = {"free": roles["free_outline"], "paper": roles["quiet"]}.get(look.fill)
         line = f"border:1px solid {outline};" if outline else ""
-        style = f"background:{roles[look.fill]};color:{roles[look.text]};{line}"
-        items.append(f'<span><i style="{style}">{look.letter}</i>{look.words}</span>')
-    if real:
-        return f'<div class="pagelab-legend">{"".join(items)}</div>'
-    now = f'<span><i style="border:2px solid {roles["changed"]}"></i>changed now</span>'
-    looked = f'<span><i style="border:1.5px dashed {roles["ink"]}"></i>looked at</span>'
-    return f'<div class="pagelab-legend">{"".join(items)}{now}{looked}</div>'
+        items.append(item(look.words, f"background:{roles[look.fill]};color:{roles[look.text]};{line}", look.letter))
+    if compared:
+        items.append(item("differs", f"border:1.5px solid {roles['ink']};background:{roles['movable']}"))
+        items.append(item("the same", f"background:{roles['movable']};opacity:.34"))
+    elif not real:
+        items.append(item("changed now", f"border:2px solid {roles['changed']}"))
+        items.append(item("looked at", f"border:1.5px dashed {roles['ink']}"))
+    return f'<div class="pagelab-legend">{"".join(items)}</div>'
 
 
 def counts_html(lines: Mapping[str, Sequence[int]]) -> str:
