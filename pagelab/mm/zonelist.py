@@ -4,7 +4,7 @@ All of it is known before the request is made, so it is worked out once for each
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from .call import Call
 from .fallback import ALLOC_NOFRAGMENT
@@ -16,7 +16,8 @@ from .zone import MIGRATE_PCPTYPES, MOVABLE
 MODIFIER_BITS = (Gfp(0), Gfp.DMA, Gfp.DMA32, Gfp.HIGHMEM)
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Place:
     """A zone as one request meets it.
 
     z is its index. The request needs more than `limit` free pages, which is mark + reserve and the pages of its block but one; with no more
@@ -31,7 +32,8 @@ class Place(NamedTuple):
     remote: bool
 
 
-class Plan(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Plan:
     """What is known of an allocation before it is made.
 
     at is the per-CPU list, or -1 where there is none. low and min are the places of the two passes, each with its flags.
