@@ -1,24 +1,37 @@
+import random
+
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from zones import MOVES, ZONES, contents, play
 
 from pagelab.mm.act import (
     Asked,
+    Checked,
     Compared,
+    Counted,
     Given,
+    Held,
     Linked,
     Looked,
+    Migrated,
+    Moved,
+    Parked,
     Refused,
     Relabelled,
     Taken,
+    Unheld,
     Unlinked,
+    Unparked,
     Watched,
     held_block,
     redo,
 )
 from pagelab.mm.machine import REFUSED, Machine, alloc_request, free_request
-from pagelab.mm.page_alloc import alloc_pages, boot, free_pages, split_page
-from pagelab.mm.zone import HOLE, ISOLATE, MOVABLE, UNMOVABLE, Block
+from pagelab.mm.page_alloc import alloc_pages, boot, free_one_page, free_one_page_6_1, free_pages, split_page
+from pagelab.mm.page_isolation import isolate, unisolate
+from pagelab.mm.pcp import PCP_6_1, PCP_6_12, PerCpuPages, alloc_pcp, free_pcp, pcp_allowed
+from pagelab.mm.zone import HOLE, ISOLATE, MOVABLE, RECLAIMABLE, UNMOVABLE, Block
 
 
 def v2b():
@@ -86,10 +99,12 @@ def watch_comparing(zone, pfn):
 def test_a_refused_request_looked_everywhere():
     machine = Machine(boot(16))
     before = contents(machine.zone)
-    assert machine.acts(alloc_request(2, UNMOVABLE), []) == [
-        Asked("alloc", 2, UNMOVABLE, -1),
-        Looked(2, 10, UNMOVABLE),
-        Refused(2, UNMOVABLE),
+    assert machine.acts(alloc_request(5, UNMOVABLE), []) == [
+        Asked("alloc", 5, UNMOVABLE, -1),
+        Looked(5, 10, UNMOVABLE),
+        Looked(5, 10, RECLAIMABLE),
+        Looked(5, 10, MOVABLE),
+        Refused(5, UNMOVABLE),
     ]
     assert contents(machine.zone) == before
 
@@ -99,6 +114,18 @@ def test_looks_at_two_migratetypes_are_two_acts():
     for order, mt in ((0, MOVABLE), (1, MOVABLE), (1, UNMOVABLE), (2, UNMOVABLE), (4, MOVABLE)):
         watched.first(order, mt)
     assert watched.acts == [Looked(0, 1, MOVABLE), Looked(1, 2, UNMOVABLE)]
+
+
+def test_empty_lists_of_several_types_are_told_apart_order_by_order():
+    zone = boot(2048)
+    for pfn in (0, 1024):
+        zone.move(pfn, UNMOVABLE)
+    zone.unlink(0)
+    zone.link(8, 3, RECLAIMABLE)
+    watched = Watched(zone)
+    for order, mt in ((10, RECLAIMABLE), (10, MOVABLE), (9, RECLAIMABLE), (9, MOVABLE), (0, RECLAIMABLE), (0, MOVABLE), (1, RECLAIMABLE)):
+        watched.first(order, mt)
+    assert watched.acts == [Looked(9, 10, RECLAIMABLE), Looked(9, 10, MOVABLE), Looked(0, 1, RECLAIMABLE), Looked(0, 0, MOVABLE)]
 
 
 def two_types():
@@ -138,6 +165,45 @@ def test_splitting_is_seen_as_pages_taken():
     assert zone.in_use(3) == 0
 
 
+def test_new_primitives_are_written_down_and_done_again():
+    zone, again = boot(2048), boot(2048)
+    for each in (zone, again):
+        each.pcp.append(PerCpuPages(3, 12))
+        alloc_pages(each, 0)
+    watched = Watched(zone)
+    watched.move(512, UNMOVABLE)
+    assert watched.census(0) == (511, 1)
+    watched.unlink(1)
+    watched.park(1, 0, 0, 1, True)
+    assert watched.unpark(0, 1, True) == 1
+    watched.park(1, 0, 0, 0)
+    assert watched.unpark(0, 0) == 1
+    watched.hold(1, 0)
+    assert watched.unhold(1) == 0
+    assert watched.migrate(0, 1) == 0
+    watched.link(0, 0, MOVABLE)
+    assert watched.acts == [
+        Moved(512, 9, MOVABLE, UNMOVABLE),
+        Counted(0, 511, 1),
+        Unlinked(1, 0, MOVABLE),
+        Parked(1, 0, 0, 1, True),
+        Unparked(1, 0, 0, 1, True),
+        Parked(1, 0, 0, 0, False),
+        Unparked(1, 0, 0, 0, False),
+        Held(1, 0),
+        Unheld(1, 0),
+        Migrated(0, 1, 0),
+        Linked(0, 0, MOVABLE, False),
+    ]
+    for end in range(len(watched.acts) + 1):
+        half = again.blank()
+        half.restore(again.snapshot())
+        redo(half, watched.acts[:end])
+        half.validate()
+    assert contents(half) == contents(zone)
+    assert half.block(1) == Block(1, 0, "in use", MOVABLE)
+
+
 def test_a_request_that_cannot_be_done_changes_nothing_while_watched():
     machine = v2b()
     before = contents(machine.zone)
@@ -157,10 +223,92 @@ def test_a_request_that_cannot_be_done_changes_nothing_while_watched():
         ([Given(6, 1)], (6, 1)),
         ([Given(6, 1), Compared(4, 1, True, Block(4, 1, "free", 1)), Unlinked(4, 1, 1)], (4, 2)),
         ([Given(6, 1), Unlinked(4, 1, 1), Linked(4, 2, 1, True)], None),
+        ([Given(0, 10), Linked(0, 9, 1, False)], (512, 9)),
+        ([Given(0, 10), Linked(0, 9, 1, False), Unlinked(0, 9, 1)], (0, 10)),
+        ([Given(0, 10), Linked(0, 9, 1, False), Linked(512, 9, 5, False)], None),
+        ([Unlinked(0, 10, 1), Relabelled(512, 9, 5), Linked(0, 9, 1, False)], (512, 9)),
+        ([Given(6, 0), Parked(6, 0, 0, 1, False)], None),
+        ([Given(6, 0), Parked(6, 0, 0, 1, False), Unparked(9, 0, 0, 1, True)], (9, 0)),
+        ([Unparked(9, 0, 0, 1, True), Unlinked(8, 0, 1)], (8, 1)),
+        ([Unparked(9, 0, 0, 1, True), Unlinked(8, 0, 1), Linked(8, 1, 1, False)], None),
+        ([Unparked(9, 0, 0, 1, True), Linked(9, 0, 1, True), Unlinked(4, 2, 1)], (4, 2)),
+        ([Unparked(6, 0, 0, 1, False)], (6, 0)),
+        ([Unparked(6, 0, 0, 1, False), Taken(6, 0, 1)], None),
+        ([Unlinked(0, 4, 1), Moved(8, 3, 1, 0), Counted(0, 8, 0)], (0, 4)),
+        ([Moved(8, 3, 1, 0), Checked(0, 1, 2, 3, False)], None),
+        ([Unlinked(8, 3, 1), Held(8, 3)], None),
+        ([Unlinked(8, 3, 1), Held(8, 3), Unheld(8, 3), Held(12, 2)], (8, 2)),
+        ([Unheld(8, 0), Migrated(3, 8, 0)], (3, 0)),
+        ([Unheld(8, 0), Migrated(3, 8, 0), Unlinked(2, 0, 1)], (2, 1)),
     ],
 )
 def test_the_held_block(acts, held):
     assert held_block(acts) == held
+
+
+@pytest.mark.parametrize(("rules", "direct"), [(PCP_6_1, free_one_page_6_1), (PCP_6_12, free_one_page)])
+@settings(deadline=None, max_examples=25)
+@given(st.integers(16, 1600), st.integers(0, 1200), st.integers(0, 10**9))
+def test_half_a_request_loses_no_page_with_all_that_a_zone_can_do(rules, direct, pages, start, seed):
+    rng = random.Random(seed)
+    zone, live = boot(pages, start), []
+    zone.pcp += [PerCpuPages(3, 6), PerCpuPages(3, 6)]
+    for number in range(60):
+        before, watched = zone.snapshot(), Watched(zone)
+        cpu, order, mt = rng.randrange(2), rng.choice([0, 0, 1, 2, 4, 9, 10]), rng.randrange(3)
+        if live and rng.random() < 0.4:
+            pfn = live.pop(rng.randrange(len(live)))
+            order = watched.give(pfn)
+            if pcp_allowed(order):
+                free_pcp(watched, rules, cpu, pfn, order, zone.block_type(pfn))
+            else:
+                direct(watched, pfn, order, zone.block_type(pfn))
+        elif pcp_allowed(order):
+            pfn = alloc_pcp(watched, rules, cpu, order, mt)
+            live += [pfn] * (pfn >= 0)
+        else:
+            live += rules.rmqueue_bulk(watched, order, 1, mt, 0)
+        if number % 4:
+            continue
+        for end in range(len(watched.acts) + 1):
+            half = zone.blank()
+            half.restore(before)
+            redo(half, watched.acts[:end])
+            half.validate()
+            assert half.page_states().max() < HOLE, "every page is free, held, parked or in use"
+        assert contents(half) == contents(zone)
+        assert [list(map(list, pcp.lists)) for pcp in half.pcp] == [list(map(list, pcp.lists)) for pcp in zone.pcp]
+
+
+def test_half_an_isolation_loses_no_page():
+    for page in (0, 512):
+        zone = boot(1024)
+        before, watched = zone.snapshot(), Watched(zone)
+        for change in (isolate, unisolate):
+            change(watched, page)
+        for end in range(len(watched.acts) + 1):
+            half = zone.blank()
+            half.restore(before)
+            redo(half, watched.acts[:end])
+            half.validate()
+            assert half.page_states().max() < HOLE
+        assert contents(half) == contents(zone)
+
+
+def test_half_a_free_of_two_pageblocks_of_two_types_loses_no_page():
+    for mt in (UNMOVABLE, ISOLATE):
+        zone = boot(1024)
+        alloc_pages(zone, 10)
+        zone.relabel(512, 9, mt)
+        before, watched = zone.snapshot(), Watched(zone)
+        free_pages(watched, 0, 10)
+        for end in range(len(watched.acts) + 1):
+            half = zone.blank()
+            half.restore(before)
+            redo(half, watched.acts[:end])
+            half.validate()
+            assert half.page_states().max() < HOLE
+        assert contents(half) == contents(zone)
 
 
 def a_request(zone, live, move):
@@ -178,7 +326,7 @@ def test_watching_changes_nothing_and_half_a_request_loses_no_page(zone, past, m
         request = a_request(zone, live, move)
         if request is None:
             continue
-        start = zone.snapshot()
+        start = Machine(zone).snapshot()
         watched, unwatched = Machine(zone).blank(), Machine(zone).blank()
         watched.restore(start)
         unwatched.restore(start)

@@ -264,11 +264,8 @@ def test_a_claim_act_by_act():
     heads = [(200, 3), (208, 4), (224, 5), (256, 8)]
     assert watched.acts == [
         Looked(0, 10, UNMOVABLE),
-        Looked(10, 10, RECLAIMABLE),
-        Looked(10, 10, MOVABLE),
-        Looked(9, 9, RECLAIMABLE),
-        Looked(9, 9, MOVABLE),
-        Looked(8, 8, RECLAIMABLE),
+        Looked(8, 10, RECLAIMABLE),
+        Looked(9, 10, MOVABLE),
         Counted(0, 312, 200),
         *[Moved(pfn, order, MOVABLE, UNMOVABLE) for pfn, order in heads],
         Relabelled(0, 9, UNMOVABLE),

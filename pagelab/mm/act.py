@@ -174,13 +174,21 @@ class Watched(Zone):
         return getattr(self._zone, name)
 
     def first(self, order: int, mt: int) -> int:
-        """Look at a list; empty lists that follow each other are one act."""
+        """Look at a list; the empty lists of one type are one act until something else happens."""
         pfn = self._zone.first(order, mt)
         if pfn < 0:
-            last = self.acts[-1] if self.acts else None
-            low = self.acts.pop().low if isinstance(last, Looked) and last.mt == mt else order  # type: ignore[union-attr]
-            self.acts.append(Looked(low, order, mt))
+            self._looked(order, mt)
         return pfn
+
+    def _looked(self, order: int, mt: int) -> None:
+        for at in range(len(self.acts) - 1, -1, -1):
+            act = self.acts[at]
+            if not isinstance(act, Looked):
+                break
+            if act.mt == mt and act.low - 1 <= order <= act.high + 1:
+                self.acts[at] = Looked(min(act.low, order), max(act.high, order), mt)
+                return
+        self.acts.append(Looked(order, order, mt))
 
     def page_is_buddy(self, pfn: int, order: int) -> bool:
         """Compare; what was found is kept with the answer."""
