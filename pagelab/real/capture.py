@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pagelab.mm.units import NR_PAGE_ORDERS, PAGE_SIZE
-from pagelab.real.archive import CHUNK, MAX_FILE, PACKED, fail, find_files, read_file
+from pagelab.real.archive import CHUNK, MAX_FILE, PACKED, fail, find_files, read_file, read_lines, shorten
 from pagelab.real.archive import CaptureError as CaptureError
 
 ZONES = ("DMA", "DMA32", "Normal", "HighMem", "Movable", "Device")
@@ -142,7 +142,7 @@ def parse_zoneinfo(text: str, place: str = "zoneinfo") -> dict[ZoneKey, ZoneInfo
             _add(sizes, key, {}, where)
             pcp[key] = {}
         elif not sizes:
-            fail(where, f"{_short(line)} comes before any zone", _ROW_FORM)
+            fail(where, f"{shorten(line)} comes before any zone", _ROW_FORM)
         elif word in ("spanned", "present", "managed", "start_pfn:"):
             _add(sizes[key], word, _number(value, where), where)
         elif word == "cpu:":
@@ -257,6 +257,29 @@ class Capture:
         'Linux version 6.1'
         """
         return self._decode(self.read(name, MAX_TEXT), name)
+
+    def lines(self, name: str) -> Iterator[tuple[int, str]]:
+        """Read one file line by line, so that a long one need not fit into memory.
+
+        Args:
+            name: such as "trace.txt".
+
+        Returns:
+            Pairs of line number, from 1, and text.
+
+        Raises:
+            CaptureError: the file is missing, damaged or too large, or a line is too long.
+
+        >>> next(example().lines("S0.version"))[1][:17]
+        'Linux version 6.1'
+        """
+        if name not in self:
+            fail(self.name, f"{name} is missing", f"a capture with {name}, plain, .gz or .xz")
+        return read_lines(*self._files[name])
+
+    def file_name(self, name: str) -> str:
+        """Return the name that a file has in the capture, with .gz or .xz."""
+        return self._files[name][0]
 
     def _decode(self, data: bytearray, name: str) -> str:
         try:
@@ -531,12 +554,12 @@ def _lines(text: str, place: str) -> Iterator[tuple[str, str]]:
 
 
 def _row(line: str, where: str) -> re.Match[str]:
-    return _ROW.fullmatch(line) or fail(where, f"{_short(line)} is not the row of a zone", _ROW_FORM)
+    return _ROW.fullmatch(line) or fail(where, f"{shorten(line)} is not the row of a zone", _ROW_FORM)
 
 
 def _zone_key(match: re.Match[str], where: str) -> ZoneKey:
     if match[2] not in ZONES:
-        fail(where, f"{_short(match[2])} is not a zone", f"one of {', '.join(ZONES)}")
+        fail(where, f"{shorten(match[2])} is not a zone", f"one of {', '.join(ZONES)}")
     return int(match[1]), match[2]
 
 
@@ -549,7 +572,7 @@ def _counts(text: str | None, where: str, columns: int, meaning: str) -> list[in
 
 def _number(text: str, where: str) -> int:
     if not _NUMBER.fullmatch(text.strip()):
-        fail(where, f"{_short(text.strip())} is not a number", "digits, 20 at most")
+        fail(where, f"{shorten(text.strip())} is not a number", "digits, 20 at most")
     return int(text)
 
 
@@ -565,6 +588,3 @@ def _zone_info(key: ZoneKey, sizes: dict[str, int], pcp: dict[int, int], place: 
         fail(place, problem, "the whole text of /proc/zoneinfo")
     return ZoneInfo(*key, sizes["spanned"], sizes["present"], sizes["managed"], sizes.get("start_pfn:"), pcp)
 
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 60 else text[:57] + "...")
