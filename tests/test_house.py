@@ -19,8 +19,9 @@ MODULES = sorted(path.relative_to(PACKAGE).with_suffix("").as_posix() for path i
 # Who may import whom. A module may import every module that stands above it here, and none below it.
 TABLE = {
     "mm/": [
-        *("__init__", "units", "zone", "act", "free_set", "page_alloc", "fallback", "pcp", "machine", "slab_layout"),
-        *("slub", "struct_page", "free_state", "memmap", "dax", "sg"),
+        *("__init__", "units", "per_cpu_pages", "zone", "act", "free_set", "page_alloc", "fallback", "page_isolation", "pcp"),
+        *("fragmentation", "compaction", "gfp", "watermark", "call", "machine", "slab_layout", "slub", "struct_page", "free_state"),
+        *("memmap", "dax", "sg"),
     ],
     "lab/": [
         *("__init__", "request", "tape", "scenario", "caption", "question", "stand_in", "variant", "reason"),

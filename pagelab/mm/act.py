@@ -7,6 +7,7 @@ done. The rules of page_alloc.py do not know that they are watched.
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from .per_cpu_pages import PCP_ORDERS
 from .zone import Block, Zone
 
 
@@ -76,6 +77,78 @@ class Relabelled(NamedTuple):
     mt: int
 
 
+class Moved(NamedTuple):
+    """A free block went to the tail of the same order's list of another type."""
+
+    pfn: int
+    order: int
+    old: int
+    mt: int
+
+
+class Counted(NamedTuple):
+    """The pageblock of pfn was counted: its free pages, and its pages in use as movable. Changes nothing."""
+
+    pfn: int
+    free: int
+    movable: int
+
+
+class Parked(NamedTuple):
+    """A block went to the head or the tail of a CPU's list."""
+
+    pfn: int
+    order: int
+    cpu: int
+    pindex: int
+    tail: bool
+
+
+class Unparked(NamedTuple):
+    """A block left the head of a CPU's list, to be handed out, or the tail, to be freed."""
+
+    pfn: int
+    order: int
+    cpu: int
+    pindex: int
+    tail: bool
+
+
+class Held(NamedTuple):
+    """A block was set aside by compaction: on no list, not in use."""
+
+    pfn: int
+    order: int
+
+
+class Unheld(NamedTuple):
+    """A block that was set aside is taken up again."""
+
+    pfn: int
+    order: int
+
+
+class Migrated(NamedTuple):
+    """What a block held was copied to another block, which is in use in its place; the old one is freed next."""
+
+    pfn: int
+    to: int
+    order: int
+
+
+class Checked(NamedTuple):
+    """A zone was asked whether it has pages to spare; what follows is about that zone. Changes nothing.
+
+    zone is its place among the machine's zones; ok says whether free is more than mark and reserve together.
+    """
+
+    zone: int
+    free: int
+    mark: int
+    reserve: int
+    ok: bool
+
+
 class Refused(NamedTuple):
     """No list had a block: the caller gets NULL. Changes nothing."""
 
@@ -83,7 +156,11 @@ class Refused(NamedTuple):
     mt: int
 
 
-Act = Asked | Looked | Compared | Unlinked | Linked | Taken | Given | Relabelled | Refused
+Act = (
+    (Asked | Looked | Compared | Unlinked | Linked | Taken | Given | Relabelled | Refused)
+    | (Moved | Counted | Parked | Unparked)
+    | (Held | Unheld | Migrated | Checked)
+)
 
 
 class Watched(Zone):
@@ -142,6 +219,46 @@ class Watched(Zone):
         self._zone.relabel(pfn, order, mt)
         self.acts.append(Relabelled(pfn, order, mt))
 
+    def move(self, pfn: int, mt: int) -> None:
+        """Move, and write it down."""
+        block = self._zone.block(pfn)
+        self._zone.move(pfn, mt)
+        self.acts.append(Moved(pfn, block.order, block.mt, mt))
+
+    def census(self, pfn: int) -> tuple[int, int]:
+        """Count, and write it down."""
+        free, movable = self._zone.census(pfn)
+        self.acts.append(Counted(pfn, free, movable))
+        return free, movable
+
+    def park(self, pfn: int, order: int, cpu: int, pindex: int, tail: bool = False) -> None:
+        """Park, and write it down."""
+        self._zone.park(pfn, order, cpu, pindex, tail)
+        self.acts.append(Parked(pfn, order, cpu, pindex, tail))
+
+    def unpark(self, cpu: int, pindex: int, tail: bool = False) -> int:
+        """Unpark, and write it down."""
+        pfn = self._zone.unpark(cpu, pindex, tail)
+        self.acts.append(Unparked(pfn, PCP_ORDERS[pindex], cpu, pindex, tail))
+        return pfn
+
+    def hold(self, pfn: int, order: int) -> None:
+        """Hold, and write it down."""
+        self._zone.hold(pfn, order)
+        self.acts.append(Held(pfn, order))
+
+    def unhold(self, pfn: int) -> int:
+        """Let go, and write it down."""
+        order = self._zone.unhold(pfn)
+        self.acts.append(Unheld(pfn, order))
+        return order
+
+    def migrate(self, pfn: int, to: int) -> int:
+        """Migrate, and write it down."""
+        order = self._zone.migrate(pfn, to)
+        self.acts.append(Migrated(pfn, to, order))
+        return order
+
 
 def held_block(acts: Iterable[Act]) -> tuple[int, int] | None:
     """Follow the block that a request holds between its acts.
@@ -156,16 +273,16 @@ def held_block(acts: Iterable[Act]) -> tuple[int, int] | None:
     (2, 1)
     """
     held: tuple[int, int] | None = None
-    freeing = False
     for act in acts:
         match act:
-            case Given(pfn, order):
-                held, freeing = (pfn, order), True
-            case Unlinked(pfn, order, _):
+            case Given(pfn, order) | Unheld(pfn, order) | Unparked(pfn, order) | Migrated(pfn, _, order):
+                held = (pfn, order)
+            case Unlinked(pfn, order):
                 held = (held[0] & pfn, order + 1) if held else (pfn, order)
-            case Linked(_, order, _, _) if held and not freeing:
-                held = (held[0], order)
-            case Linked() | Taken():
+            case Linked(pfn, order) | Held(pfn, order) if held and order < held[1]:
+                # Half of what is held was put away: the upper half by a split, the lower one by split_large_buddy().
+                held = (pfn + (1 << order) if pfn == held[0] else held[0], order)
+            case Linked() | Held() | Parked() | Taken():
                 held = None
     return held
 
@@ -197,5 +314,17 @@ def redo(zone: Zone, acts: Iterable[Act]) -> None:
                 zone.give(pfn)
             case Relabelled(pfn, order, mt):
                 zone.relabel(pfn, order, mt)
+            case Moved(pfn, _, _, mt):
+                zone.move(pfn, mt)
+            case Parked(pfn, order, cpu, pindex, tail):
+                zone.park(pfn, order, cpu, pindex, tail)
+            case Unparked(_, _, cpu, pindex, tail):
+                zone.unpark(cpu, pindex, tail)
+            case Held(pfn, order):
+                zone.hold(pfn, order)
+            case Unheld(pfn):
+                zone.unhold(pfn)
+            case Migrated(pfn, to):
+                zone.migrate(pfn, to)
     if held := held_block(acts):
         zone.hold(*held)

@@ -1,11 +1,12 @@
 """The rules of the page allocator over one zone: split on the way out, merge on the way back.
 
-Each function is one of the kernel's, read in mm/page_alloc.c of 6.12; 6.1 has the same logic. They keep no state of their own.
+Each function is one of the kernel's, read in mm/page_alloc.c of 6.12. 6.1 has the same logic, but for what `free_one_page_6_1` says. They
+keep no state of their own.
 """
 
 from collections.abc import Iterable
 
-from .units import MAX_PAGE_ORDER, NR_PAGE_ORDERS, PAGEBLOCK_ORDER
+from .units import MAX_PAGE_ORDER, NR_PAGE_ORDERS, PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER
 from .zone import MIGRATE_PCPTYPES, MIGRATETYPES, MOVABLE, Zone
 
 
@@ -24,7 +25,7 @@ def alloc_pages(zone: Zone, order: int, mt: int = MOVABLE) -> int | None:
         ValueError: the order or the migratetype does not exist.
 
     Source: __rmqueue_smallest, mm/page_alloc.c, 6.12.
-    Unlike the kernel, there is no fallback to another migratetype.
+    Unlike the kernel, there is no fallback to another migratetype: that is in fallback.py.
 
     >>> zone = boot(16)
     >>> alloc_pages(zone, 0), alloc_pages(zone, 1), alloc_pages(zone, 4)
@@ -119,8 +120,10 @@ def free_pages(zone: Zone, pfn: int, order: int) -> None:
     free_one_page(zone, pfn, order, zone.block_type(pfn))
 
 
-def free_one_page(zone: Zone, pfn: int, order: int, mt: int, to_tail: bool = False) -> None:
-    """Merge a block with its free buddies, as far up as they go, and link what results.
+def free_one_page(zone: Zone, pfn: int, order: int, mt: int, to_tail: bool = False, relabel: bool = True) -> None:
+    """Merge a block with its free buddies, as far up as they go, and link what results, as 6.12 does.
+
+    A buddy of another migratetype gets the type of the block that comes back. A block of two pageblocks of two types comes back as two.
 
     Args:
         zone: whose block it is.
@@ -128,16 +131,22 @@ def free_one_page(zone: Zone, pfn: int, order: int, mt: int, to_tail: bool = Fal
         order: 0..10.
         mt: the migratetype of its pageblock.
         to_tail: link at the tail without asking (FPI_TO_TAIL, the boot hand-over).
+        relabel: False for what 6.1 does: whatever the types of the pageblocks are, they stay.
 
     Returns:
         Nothing.
 
-    Source: __free_one_page, mm/page_alloc.c, 6.12.
+    Source: free_one_page, split_large_buddy and __free_one_page, mm/page_alloc.c, 6.12.
+    Unlike the kernel, a block of two pageblocks of one type is not split only to be merged again.
 
     >>> zone = Zone(16)
     >>> free_one_page(zone, 0, 3, MOVABLE); free_one_page(zone, 8, 3, MOVABLE); zone.blocks(4, MOVABLE)
     [0]
     """
+    if order > PAGEBLOCK_ORDER and relabel and zone.block_type(pfn + PAGEBLOCK_NR_PAGES) != zone.block_type(pfn):
+        for half in (pfn, pfn + PAGEBLOCK_NR_PAGES):
+            free_one_page(zone, half, PAGEBLOCK_ORDER, zone.block_type(half), to_tail)
+        return
     while order < MAX_PAGE_ORDER:
         buddy = pfn ^ (1 << order)
         if not zone.page_is_buddy(buddy, order):
@@ -146,11 +155,60 @@ def free_one_page(zone: Zone, pfn: int, order: int, mt: int, to_tail: bool = Fal
         if theirs != mt and not (mt < MIGRATE_PCPTYPES and theirs < MIGRATE_PCPTYPES):
             break
         zone.unlink(buddy)
-        if theirs != mt:
+        if theirs != mt and relabel:
             zone.relabel(buddy, order, mt)
         pfn &= buddy
         order += 1
     zone.link(pfn, order, mt, to_tail or buddy_merge_likely(zone, pfn, order))
+
+
+def free_one_page_6_1(zone: Zone, pfn: int, order: int, mt: int, to_tail: bool = False) -> None:
+    """Merge and link as 6.1 does: a block goes to the list of mt, and no pageblock changes its type.
+
+    Args:
+        zone: whose block it is.
+        pfn: the block's head, on no list and not in use.
+        order: 0..10.
+        mt: the migratetype that the caller read; a block of order 10 has that of its first pageblock.
+        to_tail: link at the tail without asking.
+
+    Returns:
+        Nothing.
+
+    Source: __free_one_page, mm/page_alloc.c, 6.1.
+
+    >>> from pagelab.mm.zone import UNMOVABLE
+    >>> zone = Zone(1024)
+    >>> zone.relabel(512, 9, UNMOVABLE); free_one_page_6_1(zone, 0, 9, MOVABLE); free_one_page_6_1(zone, 512, 9, UNMOVABLE)
+    >>> zone.blocks(10, UNMOVABLE), zone.block_type(0) == MOVABLE
+    ([0], True)
+    """
+    free_one_page(zone, pfn, order, mt, to_tail, relabel=False)
+
+
+def page_del_and_expand(zone: Zone, pfn: int, low: int, high: int, theirs: int, mt: int) -> None:
+    """Take a block of another migratetype off its list and hand out its first 2^low pages; the rest stays on the lists it is on.
+
+    Args:
+        zone: whose block it is.
+        pfn: the block's head, on a free list.
+        low: the order wanted.
+        high: the order of the block, low or more.
+        theirs: whose lists get the halves.
+        mt: what the block is allocated as.
+
+    Returns:
+        Nothing; the block at pfn is in use with order low.
+
+    Source: page_del_and_expand, mm/page_alloc.c, 6.12.
+
+    >>> zone = boot(16)
+    >>> page_del_and_expand(zone, 0, 2, 4, MOVABLE, 0); zone.blocks(2, MOVABLE), zone.block(0).mt
+    ([4], 0)
+    """
+    zone.unlink(pfn)
+    expand(zone, pfn, low, high, theirs)
+    zone.take(pfn, low, mt)
 
 
 def buddy_merge_likely(zone: Zone, pfn: int, order: int) -> bool:

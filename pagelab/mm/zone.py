@@ -1,12 +1,14 @@
 """A zone: which pages are free, on which list, in which order.
 
-Zone is the only writer of free-block state. The rules of page_alloc.py read and change it through a handful of primitives: `first`, `link`,
-`unlink`, `page_is_buddy`, `take`, `give` and `relabel`. Whatever watches, replaces or mistrusts the allocator stands in for Zone there.
+Zone is the only writer of free-block state. The rules read and change it through its primitives: `first`, `link`, `unlink`, `move`,
+`page_is_buddy`, `take`, `give`, `hold`, `unhold`, `migrate`, `park`, `unpark`, `census` and `relabel`. Whatever watches, replaces or
+mistrusts the allocator stands in for Zone there.
 
 One byte says what stands at a pfn. The low four bits are the order of the block whose head is here, the high four bits what it is:
 
     0x00 + (mt << 4)   a free block on the free_list of migratetype mt
     0x60               a block held by the allocator in the middle of a request: off its list, not yet given out or listed
+    0x70               a block on a list of one CPU: off the free lists, not in use
     0x80 + (mt << 4)   a block in use, allocated as migratetype mt
     0xE0               no page here: a hole, or another zone's page
     0xF0               reserved: never handed over to the page allocator
@@ -22,22 +24,24 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .per_cpu_pages import PCP_ORDERS, PerCpuPages
 from .units import MAX_ORDER_NR_PAGES, MAX_PAGE_ORDER, NR_PAGE_ORDERS, PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER
 
 UNMOVABLE, MOVABLE, RECLAIMABLE, HIGHATOMIC, CMA, ISOLATE = range(6)
 MIGRATETYPES = ("unmovable", "movable", "reclaimable", "highatomic", "cma", "isolate")
 MIGRATE_PCPTYPES = 3
 
-HELD, IN_USE, HOLE, RESERVED, NOT_HEAD = 0x60, 0x80, 0xE0, 0xF0, 0xFF
+HELD, PCP, IN_USE, HOLE, RESERVED, NOT_HEAD = 0x60, 0x70, 0x80, 0xE0, 0xF0, 0xFF
 _FREE_END = len(MIGRATETYPES) << 4
 
-Snapshot = tuple[bytes, bytes, bytes]
+Snapshot = tuple[bytes, bytes, bytes, bytes]
 
 
 class Block(NamedTuple):
     """What a zone holds at a pfn: the block that owns the page.
 
-    kind is "free", "held", "in use", "reserved" or "hole"; mt is the migratetype, or -1 where there is none.
+    kind is "free", "held", "pcp", "in use", "reserved" or "hole"; mt is the migratetype, or -1 where there is none. A page that no head
+    owns belongs to a block that a request has in hand: it is held.
     """
 
     head: int
@@ -50,7 +54,7 @@ class Block(NamedTuple):
             return f"no page of this zone is at {self.head}"
         if self.kind == "reserved":
             return f"page {self.head} is reserved"
-        return f"a block of order {self.order} at {self.head} is {self.kind}"
+        return f"a block of order {self.order} at {self.head} is {'on a per-CPU list' if self.kind == 'pcp' else self.kind}"
 
 
 class Zone:
@@ -60,8 +64,10 @@ class Zone:
         nr_pages: pages spanned, 1 or more; the notebooks use 16 and up.
         start_pfn: the first pfn; any value, so that zone DMA can start at 1.
         name: as the kernel prints it.
+        node: the NUMA node it belongs to.
 
-    Every page is reserved until `page_alloc.hand_over` gives it to the allocator.
+    Every page is reserved until `page_alloc.hand_over` gives it to the allocator; `managed` counts the pages given. `pcp` has one entry for
+    each CPU, or none where there are no per-CPU lists.
 
     Raises:
         ValueError: no pages, or a negative start_pfn.
@@ -70,10 +76,11 @@ class Zone:
     Unlike the kernel, a list is an insertion-ordered mapping and not two pointers in each struct page.
     """
 
-    def __init__(self, nr_pages: int, start_pfn: int = 0, name: str = "Normal") -> None:
+    def __init__(self, nr_pages: int, start_pfn: int = 0, name: str = "Normal", node: int = 0) -> None:
         if nr_pages < 1 or start_pfn < 0:
             raise ValueError(f"a zone of {nr_pages} pages from pfn {start_pfn} cannot be: give 1 page or more, from 0 up")
-        self.name, self.start_pfn, self.end_pfn = name, start_pfn, start_pfn + nr_pages
+        self.name, self.node, self.start_pfn, self.end_pfn = name, node, start_pfn, start_pfn + nr_pages
+        self.managed, self.pcp = 0, list[PerCpuPages]()
         # The state covers whole blocks of the largest order, so that no buddy of a page lies outside it.
         self.base = start_pfn & -MAX_ORDER_NR_PAGES
         end = -(-self.end_pfn // MAX_ORDER_NR_PAGES) * MAX_ORDER_NR_PAGES
@@ -87,6 +94,16 @@ class Zone:
         last = -(-(self.end_pfn - self.base) // PAGEBLOCK_NR_PAGES)
         self.pageblock_type = bytearray([UNMOVABLE]) * (len(self.state) // PAGEBLOCK_NR_PAGES)
         self.pageblock_type[first:last] = bytearray([MOVABLE]) * (last - first)
+        # What an isolated pageblock was before.
+        self.type_before = bytearray(len(self.pageblock_type))
+
+    def like(self, zone_type: "type[Zone]") -> "Zone":
+        """Return an empty zone of another type and the same shape, to be filled by `restore`."""
+        return zone_type(self.end_pfn - self.start_pfn, self.start_pfn, self.name, self.node)
+
+    def blank(self) -> "Zone":
+        """Return an empty zone of the same type and shape, to be filled by `restore`."""
+        return self.like(type(self))
 
     # The primitives.
 
@@ -116,6 +133,12 @@ class Zone:
         del self._list_of[state][pfn]
         self.state[at] = NOT_HEAD
 
+    def move(self, pfn: int, mt: int) -> None:
+        """Move a free block to the tail of the same order's list of a migratetype."""
+        order = self.state[pfn - self.base] & 15
+        Zone.unlink(self, pfn)
+        Zone.link(self, pfn, order, mt, tail=True)
+
     def page_is_buddy(self, pfn: int, order: int) -> bool:
         """Tell whether a free block of exactly this order has its head at pfn, in this zone."""
         state = self.state[pfn - self.base]
@@ -140,6 +163,41 @@ class Zone:
         """Mark a block that is on no list as held by a request that is not finished."""
         self.state[pfn - self.base] = HELD | order
 
+    def unhold(self, pfn: int) -> int:
+        """Mark the block held at pfn as no longer held, to be split, taken or freed next; return its order."""
+        at = pfn - self.base
+        order = self.state[at] & 15
+        self.state[at] = NOT_HEAD
+        return order
+
+    def migrate(self, pfn: int, to: int) -> int:
+        """Move what the block in use at pfn holds to the block at `to`, which is on no list; return the order of both."""
+        at = pfn - self.base
+        state = self.state[at]
+        self.state[to - self.base], self.state[at] = state, NOT_HEAD
+        return state & 15
+
+    def park(self, pfn: int, order: int, cpu: int, pindex: int, tail: bool = False) -> None:
+        """Put a block that is on no list on a CPU's list, at the head or at the tail."""
+        pcp = self.pcp[cpu]
+        if tail:
+            pcp.lists[pindex].append(pfn)
+        else:
+            pcp.lists[pindex].appendleft(pfn)
+        pcp.count += 1 << order
+        at = pfn - self.base
+        pcp.types[pfn] = self.pageblock_type[at >> PAGEBLOCK_ORDER]
+        self.state[at] = PCP | order
+
+    def unpark(self, cpu: int, pindex: int, tail: bool = False) -> int:
+        """Take the block at the head or at the tail of a CPU's list, which is not empty; return its pfn."""
+        pcp = self.pcp[cpu]
+        pfn = pcp.lists[pindex].pop() if tail else pcp.lists[pindex].popleft()
+        pcp.count -= 1 << PCP_ORDERS[pindex]
+        del pcp.types[pfn]
+        self.state[pfn - self.base] = NOT_HEAD
+        return pfn
+
     def unreserve(self, start: int, end: int) -> None:
         """Mark reserved pages as given over to the allocator, to be linked next.
 
@@ -150,17 +208,43 @@ class Zone:
         if not self.start_pfn <= start < end <= self.end_pfn or self.state.count(RESERVED, low, high) != end - start:
             raise ValueError(f"cannot hand over pfns {start}..{end - 1}: not all are reserved pages of zone {self.name}")
         self.state[low:high] = bytearray([NOT_HEAD]) * (end - start)
+        self.managed += end - start
 
     def relabel(self, pfn: int, order: int, mt: int) -> None:
-        """Set the migratetype of the pageblocks that a block of order 9 or 10 covers."""
-        at = pfn - self.base >> PAGEBLOCK_ORDER
-        self.pageblock_type[at : at + (1 << order - PAGEBLOCK_ORDER)] = bytes([mt]) * (1 << order - PAGEBLOCK_ORDER)
+        """Set the migratetype of the pageblocks that a block of order 9 or 10 covers; what is isolated keeps in mind what it was."""
+        first = pfn - self.base >> PAGEBLOCK_ORDER
+        for at in range(first, first + (1 << order - PAGEBLOCK_ORDER)):
+            self.type_before[at] = self.pageblock_type[at] if mt == ISOLATE else 0
+            self.pageblock_type[at] = mt
+
+    def census(self, pfn: int) -> tuple[int, int]:
+        """Count, in the pageblock of pfn, the pages on free lists and the pages in use that were allocated as movable."""
+        free = movable = 0
+        for _, state in self.pageblock(pfn):
+            if state < _FREE_END:
+                free += 1 << (state & 15)
+            elif state & 0xF0 == IN_USE | MOVABLE << 4:
+                movable += 1 << (state & 15)
+        return free, movable
 
     # Questions about the state.
 
     def block_type(self, pfn: int) -> int:
         """Return the migratetype of the pageblock that holds pfn."""
         return self.pageblock_type[pfn - self.base >> PAGEBLOCK_ORDER]
+
+    def pageblock(self, pfn: int) -> Iterator[tuple[int, int]]:
+        """Yield the blocks whose heads stand in the pageblock of pfn, in ascending order: pfn and state byte of each head."""
+        at = pfn - self.base & -PAGEBLOCK_NR_PAGES
+        end = at + PAGEBLOCK_NR_PAGES
+        while at < end:
+            if (state := self.state[at]) != NOT_HEAD:
+                yield self.base + at, state
+            at += 1 << (state & 15)
+
+    def free_heads(self, pfn: int) -> list[int]:
+        """Return the heads of the free blocks in the pageblock of pfn, in ascending order."""
+        return [head for head, state in self.pageblock(pfn) if state < _FREE_END]
 
     def in_use(self, pfn: int) -> int:
         """Return the order of the block in use whose head is pfn, or -1 if there is none."""
@@ -189,8 +273,10 @@ class Zone:
             head = pfn & -(1 << order)
         if state in (RESERVED, HOLE):
             return Block(pfn, 0, "reserved" if state == RESERVED else "hole", -1)
-        if state & HELD == HELD and state < IN_USE:
-            return Block(head, state & 15, "held", -1)
+        if state == NOT_HEAD:
+            return Block(head, order, "held", -1)
+        if HELD <= state < IN_USE:
+            return Block(head, state & 15, "held" if state < PCP else "pcp", -1)
         return Block(head, state & 15, "in use" if state & IN_USE else "free", state >> 4 & 7)
 
     def blocks(self, order: int, mt: int) -> list[int]:
@@ -266,13 +352,19 @@ class Zone:
             if order < PAGEBLOCK_ORDER or len(types) == 1 or max(types) < MIGRATE_PCPTYPES:
                 raise ValueError(f"zone {self.name}: {pfn} and its buddy are both free at order {order} and not merged")
 
+        parked = {pfn: state & 15 for pfn, state in heads.items() if PCP <= state < IN_USE}
+        wrong = [text for cpu, pcp in enumerate(self.pcp) if (text := pcp.first_wrong(cpu, parked))]
+        if wrong or parked:
+            what = wrong[0] if wrong else f"page {min(parked)} is on no list of a CPU, and its state says so"
+            raise ValueError(f"zone {self.name}: {what}")
+
     def _heads(self) -> Iterator[tuple[int, int]]:
         return ((self.base + at, state) for at, state in enumerate(self.state) if state != NOT_HEAD)
 
     # A picture of the whole zone, small enough to keep by the hundred.
 
     def snapshot(self) -> Snapshot:
-        """Return the whole state as three byte strings: heads, lists, pageblock types.
+        """Return the whole state as four byte strings: heads, lists, pageblock types, per-CPU lists.
 
         Only the state bytes of heads are kept: a head's order says where the next one stands.
         """
@@ -283,7 +375,9 @@ class Zone:
                 lists.extend(blocks)
         packer = zlib.compressobj(1, strategy=zlib.Z_HUFFMAN_ONLY)
         heads = packer.compress(state[np.flatnonzero(state != NOT_HEAD)].tobytes()) + packer.flush()
-        return heads, zlib.compress(lists.tobytes(), 1), bytes(self.pageblock_type)
+        types = bytes(self.pageblock_type) + (bytes(self.type_before) if any(self.type_before) else b"")
+        parked = b"".join(pcp.pack().tobytes() for pcp in self.pcp)
+        return heads, zlib.compress(lists.tobytes(), 1), types, parked and zlib.compress(parked, 1)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Bring back the state of a snapshot that was taken of a zone of the same span."""
@@ -292,6 +386,7 @@ class Zone:
         state = np.full(len(self.state), NOT_HEAD, np.uint8)
         state[np.cumsum(sizes) - sizes] = heads
         self.state = bytearray(state)
+        self.managed = int(sizes[heads < HOLE].sum())
         lists = array("q", zlib.decompress(snapshot[1]))
         at = NR_PAGE_ORDERS * len(MIGRATETYPES)
         lengths = iter(lists[:at])
@@ -301,4 +396,11 @@ class Zone:
                 row[mt].clear()
                 row[mt].update(dict.fromkeys(lists[at : at + length]))
                 at += length
-        self.pageblock_type = bytearray(snapshot[2])
+        blocks = len(self.pageblock_type)
+        self.pageblock_type = bytearray(snapshot[2][:blocks])
+        self.type_before = bytearray(snapshot[2][blocks:] or blocks)
+        self.pcp.clear()
+        packed, at = array("q", zlib.decompress(snapshot[3]) if snapshot[3] else b""), 0
+        while at < len(packed):
+            self.pcp.append(PerCpuPages())
+            at = self.pcp[-1].unpack(packed, at)
