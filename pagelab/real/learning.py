@@ -35,7 +35,7 @@ class Learning(Zone):
 
     def begin(self, free: NDArray[np.bool_], strict: bool) -> None:
         """Fill the zone: free is a bool array, shape (nr_pages,), True where the page is on a free list. All others are in use."""
-        self.strict = strict
+        self.strict, self.free = strict, int(free.sum())
         self.sure_type = bytearray(len(self.pageblock_type))
         self.behind: set[int] = set()
         self.loose: set[int] = set()
@@ -99,11 +99,13 @@ class Learning(Zone):
     def link(self, pfn: int, order: int, mt: int, tail: bool = False) -> None:
         """Link, and note what stands behind blocks whose place is not known."""
         super().link(pfn, order, mt, tail)
+        self.free += 1 << order
         if tail and self.free_list[order][UNKNOWN]:
             self.behind.add(pfn)
 
     def unlink(self, pfn: int) -> None:
         """Unlink, and forget what was known of the place."""
+        self.free -= 1 << (self.state[pfn - self.base] & 15)
         super().unlink(pfn)
         self._forget(pfn)
 
@@ -164,8 +166,7 @@ class Learning(Zone):
         if not found:
             return False
         head, high = found
-        Zone.unlink(self, head)
-        self._forget(head)
+        Learning.unlink(self, head)
         while high > order:
             high -= 1
             upper = head + (1 << high)

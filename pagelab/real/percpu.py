@@ -6,45 +6,22 @@ left (alloc_pages_bulk takes pages and traces nothing).
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from pagelab.mm.pcp import NR_PCP_LISTS, PCP_ORDERS, pcp_allowed, pindex
 from pagelab.mm.units import PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER
 from pagelab.mm.zone import MIGRATE_PCPTYPES, MIGRATETYPES, MOVABLE, Zone
+from pagelab.real.ahead import Ahead
+from pagelab.real.counts import LOCKED, CountReplay
 from pagelab.real.replay import Score, Zones, bypasses_lists
 from pagelab.real.trace import Event
-
-LOCKED = 3  # preempt depth inside a refill: the list's lock and the zone's; a take at less comes past the lists
-KINDS = ("none", "alloc", "free", "batched", "take", "drain", "extfrag", "isolate")
-
-
-class Ahead:
-    """What happens next to a page: one byte for each line of the trace."""
-
-    def __init__(self, events: Iterable[Event]) -> None:
-        self.kinds = bytearray()
-        self.boot = False
-        last: dict[int, int] = {}
-        for event in events:
-            if event.kind == "mark":
-                self.boot = self.boot or event.text.startswith("BOOT MODE")
-            if event.kind not in KINDS:
-                continue
-            if event.line >= len(self.kinds):
-                self.kinds.extend(bytes(event.line + 1 - len(self.kinds)))
-            if (before := last.get(event.pfn)) is not None:
-                self.kinds[before] = KINDS.index(event.kind)
-            last[event.pfn] = event.line
-
-    def kind(self, line: int) -> str:
-        """Return the kind of the next event of the page that a line names, or "none"."""
-        return KINDS[self.kinds[line]] if line < len(self.kinds) else "none"
 
 
 class _Lists:
     """The lists of one CPU and zone: pfns, head first. `known` says of which the content is known to the end."""
 
-    def __init__(self, empty: bool) -> None:
+    def __init__(self, cpu: int, zone: Zone, empty: bool) -> None:
+        self.cpu, self.zone = cpu, zone
         self.of: list[OrderedDict[int, None]] = [OrderedDict() for _ in range(NR_PCP_LISTS)]
         self.known = [empty] * NR_PCP_LISTS
 
@@ -56,10 +33,10 @@ class PerCpuReplay:
         zones: the machine's zones.
         strict: the rules of 6.12, where a page that comes to a list is sorted by its pageblock's type at that moment; else those of 6.1.
         ahead: what comes next to each page.
-        counts: pages on the lists at the start, by node, zone and CPU; in a trace from boot they are empty and this is.
+        counts: follows the numbers of the lists; where it knows no pages at the start, the lists begin empty.
     """
 
-    def __init__(self, zones: Zones, strict: bool, ahead: Ahead, counts: Mapping[tuple[int, str, int], int]) -> None:
+    def __init__(self, zones: Zones, strict: bool, ahead: Ahead, counts: CountReplay) -> None:
         self.zones, self.strict, self.ahead, self.counts = zones, strict, ahead, counts
         self.score, self.counting = Score(), True
         self._lists: dict[tuple[int, Zone], _Lists] = {}
@@ -84,11 +61,15 @@ class PerCpuReplay:
     def step(self, event: Event) -> None:
         """Follow one event."""
         zone = self.zones.of(event.pfn)
+        held = self._where.get(event.pfn)
+        holder = held[0][0].cpu if held else event.cpu
         if zone and event.kind in self._do:
             self._do[event.kind](zone, event)
         if event.kind not in ("take", "extfrag"):
             self._filling[event.cpu] = None
         self._before[event.cpu] = event
+        if self.counting:
+            self.counts.step(event, holder)
 
     def pages(self) -> int:
         """Return the pages believed to be on the lists."""
@@ -96,7 +77,7 @@ class PerCpuReplay:
 
     def _of(self, cpu: int, zone: Zone) -> _Lists:
         if (cpu, zone) not in self._lists:
-            self._lists[cpu, zone] = _Lists(not self.counts.get((zone.node, zone.name, cpu), 0))
+            self._lists[cpu, zone] = _Lists(cpu, zone, self.ahead.boot or not self.counts.pages(zone, cpu))
         return self._lists[cpu, zone]
 
     # What happens to lists.
@@ -131,7 +112,7 @@ class PerCpuReplay:
             head = next(iter(pages))
             if self.ahead.kind(self._parked_at[head]) in ("alloc", "drain"):
                 return
-            self._remove(head)
+            self._leave(head)
 
     def _take(self, zone: Zone, event: Event) -> None:
         if self.strict:
@@ -201,6 +182,13 @@ class PerCpuReplay:
             self._learn(event.pfn, event.mt)
         self._remove(event.pfn)
 
+    def _leave(self, page: int) -> None:
+        """A page had left without a line."""
+        lists, at = self._where[page][0]
+        if self.counting:
+            self.counts.left(lists.zone, lists.cpu, 1 << PCP_ORDERS[at])
+        self._remove(page)
+
     def _remove(self, pfn: int) -> None:
         for lists, at in self._where.pop(pfn, ()):
             lists.of[at].pop(pfn, None)
@@ -233,7 +221,7 @@ class PerCpuReplay:
         types = self._maybe.get(page)
         silent = self.ahead.kind(self._parked_at[page]) not in ("alloc", "drain")
         if types is None or silent:
-            self._remove(page)
+            self._leave(page)
             return
         types.discard(at % 3 if at < 12 else at - 12)
         for lists, other in self._where[page]:
