@@ -20,8 +20,8 @@ MODULES = sorted(path.relative_to(PACKAGE).with_suffix("").as_posix() for path i
 TABLE = {
     "mm/": [
         *("__init__", "units", "per_cpu_pages", "zone", "act", "free_set", "page_alloc", "fallback", "page_isolation", "pcp"),
-        *("fragmentation", "compaction", "gfp", "watermark", "call", "machine", "slab_layout", "slub", "struct_page", "free_state"),
-        *("memmap", "dax", "sg"),
+        *("fragmentation", "compaction", "gfp", "watermark", "call", "zonelist", "kernels", "allocator", "machine", "boot"),
+        *("slab_layout", "slub", "struct_page", "free_state", "memmap", "dax", "sg"),
     ],
     "lab/": [
         *("__init__", "request", "tape", "scenario", "caption", "question", "stand_in", "variant", "reason"),

@@ -1,8 +1,12 @@
 """Requests as a learner types them: `alloc 0 x16; free @1`.
 
-    alloc ORDER [unmovable|movable|reclaimable] [cpu N] [node N] [xN]
-    free @K        what request K received
-    free PFN       decimal or 0x...
+    alloc ORDER [unmovable|movable|reclaimable] [dma|dma32|highmem] [atomic] [cpu N] [node N] [xN]
+    alloc_exact PAGES     with the same words after it
+    free @K [cpu N]       what request K received
+    free PFN [cpu N]      decimal or 0x...
+    drain [cpu N]         the per-CPU lists, of one CPU or of all
+    compact
+    isolate PFN           the pageblock of that page; unisolate PFN ends it
 
 Requests are separated by `;` or a new line. Movable, cpu 0 and node 0 are left out when printed.
 """
@@ -12,8 +16,18 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from typing import NamedTuple
 
-from ..mm.machine import FREE, REF, alloc_request, free_received, free_request
-from ..mm.units import MAX_PAGE_ORDER
+from ..mm.call import (
+    MODIFIERS,
+    NUMBER_END,
+    PFN_END,
+    alloc_request,
+    exact_request,
+    free_received,
+    free_request,
+    other_request,
+    unpack,
+)
+from ..mm.units import MAX_ORDER_NR_PAGES, MAX_PAGE_ORDER
 from ..mm.zone import MIGRATE_PCPTYPES, MIGRATETYPES, MOVABLE
 
 MAX_REPEAT = 1_000_000
@@ -98,7 +112,7 @@ def parse(text: str) -> list[Parsed]:
             continue
         verb = words.peek()
         if verb not in _VERBS:
-            raise words.error(f"{words.shown()} is no request: write {' or '.join(_VERBS)}")
+            raise words.error(f"{words.shown()} is no request: write {', '.join([*_VERBS][:-1])} or {[*_VERBS][-1]}")
         words.at = 1
         request, repeat = _VERBS[verb](words)
         if words.at < len(words.words):
@@ -112,32 +126,96 @@ def parse(text: str) -> list[Parsed]:
 
 def _alloc(words: _Words) -> tuple[int, int]:
     order = words.number("an order (0..10)", "order ", MAX_PAGE_ORDER + 1)
+    given = _options(words, "the order")
+    return alloc_request(order, *_values(given)), given.get("x", 1)
+
+
+def _alloc_exact(words: _Words) -> tuple[int, int]:
+    pages = words.number("a number of pages", "a size of ", MAX_ORDER_NR_PAGES + 1)
+    if not pages:
+        raise words.error(f"0 pages cannot be asked for: give 1..{MAX_ORDER_NR_PAGES}", 1)
+    given = _options(words, "the pages")
+    return exact_request(pages, *_values(given)), given.get("x", 1)
+
+
+def _values(given: dict[str, int]) -> tuple[int, int, int, int, bool]:
+    return given.get("mt", MOVABLE), given.get("cpu", 0), given.get("node", 0), given.get("zone", 0), "atomic" in given
+
+
+_KINDS = {
+    **dict.fromkeys(MIGRATETYPES[:MIGRATE_PCPTYPES], "mt"),
+    **dict.fromkeys(MODIFIERS[1:], "zone"),
+    **{word: word for word in ("atomic", "cpu", "node")},
+}
+_AFTER = "a migratetype, dma, dma32 or highmem, atomic, cpu N, node N or xN, each once"
+
+
+def _options(words: _Words, first: str) -> dict[str, int]:
+    """Take what may follow an allocation's first number, in any order."""
     given: dict[str, int] = {}
     while word := words.peek():
-        kind = "mt" if word in MIGRATETYPES[:MIGRATE_PCPTYPES] else "x" if re.fullmatch(r"x[0-9]+", word) else word
-        if kind not in ("mt", "x", "cpu", "node") or kind in given:
-            raise words.error(f"{words.shown()} does not belong here: after the order come a migratetype, cpu N, node N or xN, each once")
-        if kind == "x" and (len(word) > 18 or not 1 <= int(word[1:]) <= MAX_REPEAT):
+        kind = "x" if re.fullmatch(r"x[0-9]+", word) else _KINDS.get(word, "")
+        if not kind or kind in given:
+            raise words.error(f"{words.shown()} does not belong here: after {first} come {_AFTER}")
+        given[kind] = _option(words, kind)
+    return given
+
+
+def _option(words: _Words, kind: str) -> int:
+    word = words.peek()
+    if kind == "x":
+        if len(word) > 18 or not 1 <= int(word[1:]) <= MAX_REPEAT:
             raise words.error(f"{words.shown()} must be from x1 to x{MAX_REPEAT}")
-        words.at += kind != "x"
-        if kind == "mt":
-            given[kind] = MIGRATETYPES.index(word)
-        elif kind == "x":
-            given[kind] = words.number("a repeat", "repeat ", MAX_REPEAT + 1, "x")
-        else:
-            given[kind] = words.number(f"a {kind}", f"{kind} ", 256)
-            words.subject = words.at - 1 if given[kind] and words.subject == 1 else words.subject
-    request = alloc_request(order, given.get("mt", MOVABLE), given.get("cpu", 0), given.get("node", 0))
-    return request, given.get("x", 1)
+        return words.number("a repeat", "repeat ", MAX_REPEAT + 1, "x")
+    if kind in ("cpu", "node"):
+        return _place(words, kind)
+    words.at += 1
+    return {"mt": MIGRATETYPES, "zone": MODIFIERS}[kind].index(word) if kind != "atomic" else 1
+
+
+def _place(words: _Words, kind: str) -> int:
+    """Take a CPU or a node; the first that is not 0 is what the request stands or falls with."""
+    words.at += 1
+    value = words.number(f"a {kind}", f"{kind} ", 16)
+    words.subject = words.at - 1 if value and words.subject == 1 else words.subject
+    return value
+
+
+def _cpu(words: _Words) -> int | None:
+    return _place(words, "cpu") if words.peek() == "cpu" else None
 
 
 def _free(words: _Words) -> tuple[int, int]:
     if words.peek().startswith("@"):
-        return free_received(words.number("@ and the number of a request", "@", REF, "@")), 1
-    return free_request(words.number("a pfn, or @ and the number of a request", "pfn ", REF)), 1
+        return free_received(words.number("@ and the number of a request", "@", NUMBER_END, "@"), _cpu(words) or 0), 1
+    return free_request(words.number("a pfn, or @ and the number of a request", "pfn ", NUMBER_END), _cpu(words) or 0), 1
 
 
-_VERBS: dict[str, Callable[[_Words], tuple[int, int]]] = {"alloc": _alloc, "free": _free}
+def _drain(words: _Words) -> tuple[int, int]:
+    cpu = _cpu(words)
+    words.subject = 0 if cpu is None else 2
+    return other_request("drain", 0 if cpu is None else cpu + 1), 1
+
+
+def _compact(words: _Words) -> tuple[int, int]:
+    words.subject = 0
+    return other_request("compact"), 1
+
+
+def _pageblock(words: _Words) -> tuple[int, int]:
+    verb = words.words[0][0].lower()
+    return other_request(verb, words.number("a pfn", "pfn ", PFN_END)), 1
+
+
+_VERBS: dict[str, Callable[[_Words], tuple[int, int]]] = {
+    "alloc": _alloc,
+    "free": _free,
+    "drain": _drain,
+    "compact": _compact,
+    "isolate": _pageblock,
+    "unisolate": _pageblock,
+    "alloc_exact": _alloc_exact,
+}
 
 
 def to_text(requests: Iterable[int]) -> str:
@@ -158,10 +236,25 @@ def to_text(requests: Iterable[int]) -> str:
 def _runs(requests: Iterable[int]) -> Iterator[str]:
     for request, run in groupby(requests):
         count = sum(1 for _ in run)
-        if request >= FREE:
-            yield from ["free " + ("@" if request & REF else "") + str(request & REF - 1)] * count
-            continue
-        order, mt, cpu, node = request & 15, request >> 4 & 15, request >> 8 & 255, request >> 16
-        words = [f"alloc {order}", "" if mt == MOVABLE else MIGRATETYPES[mt], f"cpu {cpu}" if cpu else ""]
-        words += [f"node {node}" if node else "", f"x{count}" if count > 1 else ""]
-        yield " ".join(filter(None, words))
+        words = _written(request)
+        if words[0].startswith("alloc"):
+            yield " ".join(filter(None, [*words, f"x{count}" if count > 1 else ""]))
+        else:
+            yield from [" ".join(filter(None, words))] * count
+
+
+def _written(request: int) -> list[str]:
+    """Write one request, word by word; empty words are left out."""
+    verb, number, mt, cpu, node, modifier, atomic, ref = unpack(request)
+    on_cpu = f"cpu {cpu}" if cpu else ""
+    match verb:
+        case "free":
+            return [f"free {'@' if ref else ''}{number}", on_cpu]
+        case "drain":
+            return [verb, f"cpu {number - 1}" if number else ""]
+        case "compact":
+            return [verb]
+        case "isolate" | "unisolate":
+            return [f"{verb} {number}"]
+    kind = "" if mt == MOVABLE else MIGRATETYPES[mt]
+    return [f"{verb} {number}", kind, MODIFIERS[modifier], "atomic" if atomic else "", on_cpu, f"node {node}" if node else ""]
