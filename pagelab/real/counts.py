@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pagelab.mm.kernels import Kernel
 from pagelab.mm.pcp import pcp_allowed
 from pagelab.mm.per_cpu_pages import PerCpuPages
-from pagelab.mm.zone import MIGRATE_PCPTYPES, Zone
+from pagelab.mm.zone import MIGRATE_PCPTYPES
 from pagelab.real.ahead import Ahead
-from pagelab.real.replay import Zones, bypasses_lists
+from pagelab.real.buddy import Zones, bypasses_lists
+from pagelab.real.learning import Learning
 from pagelab.real.trace import Event
 
 LOCKED = 3  # preempt depth inside a refill: the lists' lock and the zone's; a take at less comes past the lists
@@ -33,7 +34,7 @@ class _Run:
     """Pages that move under one lock: what was expected, and what has moved so far."""
 
     kind: str
-    zone: Zone
+    zone: Learning
     expected: int
     line: int
     order: int
@@ -65,11 +66,11 @@ class CountReplay:
         self.refills, self.drains = Exact(), Exact()
         self._runs: dict[int, _Run] = {}
         self._direct: set[int] = set()
-        self._below: set[Zone] = set()
+        self._below: set[Learning] = set()
         self._filled: set[int] = set()
-        self._inserted: dict[int, Zone] = {}
+        self._inserted: dict[int, Learning] = {}
         self._before: dict[int, Event] = {}
-        self._do: dict[str, Callable[[Zone, PerCpuPages, Event], None]] = {
+        self._do: dict[str, Callable[[Learning, PerCpuPages, Event], None]] = {
             "alloc": self._alloc,
             "take": self._take,
             "extfrag": self._take,
@@ -92,12 +93,12 @@ class CountReplay:
                 self._do[event.kind](zone, pcp, event)
         self._before[event.cpu] = event
 
-    def pages(self, zone: Zone, cpu: int) -> int:
+    def pages(self, zone: Learning, cpu: int) -> int:
         """Return the pages that a CPU's lists of a zone hold."""
         pcp = self.lists.get((zone.node, zone.name, cpu))
         return pcp.count if pcp else 0
 
-    def left(self, zone: Zone, cpu: int, pages: int) -> None:
+    def left(self, zone: Learning, cpu: int, pages: int) -> None:
         """Take off pages that left a CPU's lists without a line."""
         if pcp := self.lists.get((zone.node, zone.name, cpu)):
             pcp.count = max(pcp.count - pages, 0)
@@ -107,7 +108,7 @@ class CountReplay:
         for cpu, run in list(self._runs.items()):
             self._close(cpu, run)
 
-    def _continues(self, run: _Run, zone: Zone | None, event: Event) -> bool:
+    def _continues(self, run: _Run, zone: Learning | None, event: Event) -> bool:
         if zone is not run.zone:
             return False
         if run.kind == "drain":
@@ -116,7 +117,7 @@ class CountReplay:
 
     # What happens to the numbers.
 
-    def _below_high(self, zone: Zone) -> bool:
+    def _below_high(self, zone: Learning) -> bool:
         """Tell whether the zone, or one that was tried before it, has no more free pages than its high watermark; 6.12 remembers it."""
         if not self.kernel.auto_tuned:
             return False
@@ -125,7 +126,7 @@ class CountReplay:
                 self._below.add(other)
         return zone in self._below
 
-    def _take(self, zone: Zone, pcp: PerCpuPages, event: Event) -> None:
+    def _take(self, zone: Learning, pcp: PerCpuPages, event: Event) -> None:
         before = self._before.get(event.cpu)
         if event.kind == "extfrag" and (not self.kernel.strict or (before and before.kind == "take" and before.pfn == event.pfn)):
             return
@@ -142,7 +143,7 @@ class CountReplay:
         run.moved += 1
         pcp.count += 1 << event.order
 
-    def _alloc(self, zone: Zone, pcp: PerCpuPages, event: Event) -> None:
+    def _alloc(self, zone: Learning, pcp: PerCpuPages, event: Event) -> None:
         if event.pfn in self._direct or event.mt >= MIGRATE_PCPTYPES:
             self._direct.discard(event.pfn)
             return
@@ -152,21 +153,21 @@ class CountReplay:
         self._filled.discard(event.cpu)
         pcp.count = max(pcp.count - (1 << event.order), 0)
 
-    def _free(self, zone: Zone, pcp: PerCpuPages, event: Event) -> None:
+    def _free(self, zone: Learning, pcp: PerCpuPages, event: Event) -> None:
         if not bypasses_lists(event) and self.ahead.kind(event.line) != "batched":
             self._insert(zone, pcp, event)
 
-    def _batched(self, zone: Zone, pcp: PerCpuPages, event: Event) -> None:
+    def _batched(self, zone: Learning, pcp: PerCpuPages, event: Event) -> None:
         self._insert(zone, pcp, event)
 
-    def _insert(self, zone: Zone, pcp: PerCpuPages, event: Event) -> None:
+    def _insert(self, zone: Learning, pcp: PerCpuPages, event: Event) -> None:
         pcp.count += 1 << event.order
         self._inserted[event.cpu] = zone
         pages = self.kernel.pcp.after_free(pcp, event.order, zone in self._below)
         if pages:
             self._runs[event.cpu] = _Run("drain", zone, min(pages, pcp.count), event.line, event.order, -1)
 
-    def _drain(self, zone: Zone, event: Event, holder: int) -> None:
+    def _drain(self, zone: Learning, event: Event, holder: int) -> None:
         run = self._runs.get(event.cpu)
         if not run and self._inserted.get(event.cpu) is zone:
             run = self._runs[event.cpu] = _Run("drain", zone, 0, event.line, event.order, -1)

@@ -1,7 +1,7 @@
 """A zone of a captured machine: which pages are free is known, the order of the lists is not, and where a pick hangs on it, it says so.
 
-`Learning` stands in for Zone. A block that was free when the trace began is on a list of which neither the type nor the place is known. What
-the trace links later has a known place: ahead of those blocks at the head, behind them at the tail.
+`Learning` stands in for Zone. A block that was free when the trace began is on a list of which neither the type nor the place is known.
+What the trace links later has a known place: ahead of those blocks at the head, behind them at the tail.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from pagelab.mm.free_set import free_blocks
 from pagelab.mm.units import MAX_PAGE_ORDER, NR_PAGE_ORDERS, PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER
 from pagelab.mm.zone import IN_USE, MIGRATE_PCPTYPES, MOVABLE, NOT_HEAD, Zone
 
-# The list on which blocks of unknown type are kept. On a kernel with CMA it would be that of isolated pageblocks, which a trace does not show.
+# The list on which blocks of unknown type are kept: that of isolated pageblocks on a kernel with CMA, which no trace here shows.
 UNKNOWN = 5
 HALF_A_PAGEBLOCK = PAGEBLOCK_NR_PAGES // 2
 

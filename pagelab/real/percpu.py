@@ -1,26 +1,28 @@
 """A captured trace through the per-CPU lists: which page each caller gets, and how many pages each refill and each drain moves.
 
-The trace says when a list is refilled and drained. Two things are looked up ahead, both of them facts that the trace tells too late: whether a
-freed page comes to its list only with the rest of its batch, and whether a page on a list will be seen again in a way that shows that it had
+The trace says when a list is refilled and drained. Two things are looked up ahead, facts that the trace tells too late: whether a freed
+page comes to its list only with the rest of its batch, and whether a page on a list will be seen again in a way that shows that it had
 left (alloc_pages_bulk takes pages and traces nothing).
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from pagelab.mm.pcp import NR_PCP_LISTS, PCP_ORDERS, pcp_allowed, pindex
+from pagelab.mm.pcp import pcp_allowed, pindex
+from pagelab.mm.per_cpu_pages import NR_PCP_LISTS, PCP_ORDERS
 from pagelab.mm.units import PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER
-from pagelab.mm.zone import MIGRATE_PCPTYPES, MIGRATETYPES, MOVABLE, Zone
+from pagelab.mm.zone import MIGRATE_PCPTYPES, MIGRATETYPES, MOVABLE
 from pagelab.real.ahead import Ahead
+from pagelab.real.buddy import Score, Zones, bypasses_lists
 from pagelab.real.counts import LOCKED, CountReplay
-from pagelab.real.replay import Score, Zones, bypasses_lists
+from pagelab.real.learning import Learning
 from pagelab.real.trace import Event
 
 
 class _Lists:
     """The lists of one CPU and zone: pfns, head first. `known` says of which the content is known to the end."""
 
-    def __init__(self, cpu: int, zone: Zone, empty: bool) -> None:
+    def __init__(self, cpu: int, zone: Learning, empty: bool) -> None:
         self.cpu, self.zone = cpu, zone
         self.of: list[OrderedDict[int, None]] = [OrderedDict() for _ in range(NR_PCP_LISTS)]
         self.known = [empty] * NR_PCP_LISTS
@@ -39,7 +41,7 @@ class PerCpuReplay:
     def __init__(self, zones: Zones, strict: bool, ahead: Ahead, counts: CountReplay) -> None:
         self.zones, self.strict, self.ahead, self.counts = zones, strict, ahead, counts
         self.score, self.counting = Score(), True
-        self._lists: dict[tuple[int, Zone], _Lists] = {}
+        self._lists: dict[tuple[int, Learning], _Lists] = {}
         self._where: dict[int, list[tuple[_Lists, int]]] = {}
         self._types: dict[int, int] = {}
         self._parked_at: dict[int, int] = {}
@@ -49,7 +51,7 @@ class PerCpuReplay:
         self._direct: set[int] = set()
         self._before: dict[int, Event] = {}
         self._allocated: set[int] = set()
-        self._do: dict[str, Callable[[Zone, Event], None]] = {
+        self._do: dict[str, Callable[[Learning, Event], None]] = {
             "alloc": self._alloc,
             "take": self._take,
             "extfrag": self._extfrag,
@@ -75,14 +77,14 @@ class PerCpuReplay:
         """Return the pages believed to be on the lists."""
         return sum(1 << PCP_ORDERS[where[0][1]] for where in self._where.values())
 
-    def _of(self, cpu: int, zone: Zone) -> _Lists:
+    def _of(self, cpu: int, zone: Learning) -> _Lists:
         if (cpu, zone) not in self._lists:
             self._lists[cpu, zone] = _Lists(cpu, zone, self.ahead.boot or not self.counts.pages(zone, cpu))
         return self._lists[cpu, zone]
 
     # What happens to lists.
 
-    def _alloc(self, zone: Zone, event: Event) -> None:
+    def _alloc(self, zone: Learning, event: Event) -> None:
         """A caller gets a page: the head of its list, which was filled before if it was empty."""
         self._allocated.add(event.pfn)
         if not pcp_allowed(event.order) or event.pfn in self._direct or event.mt >= MIGRATE_PCPTYPES:
@@ -114,7 +116,7 @@ class PerCpuReplay:
                 return
             self._leave(head)
 
-    def _take(self, zone: Zone, event: Event) -> None:
+    def _take(self, zone: Learning, event: Event) -> None:
         if self.strict:
             self._learn(event.pfn, event.mt)
         if event.refill and event.depth >= LOCKED:
@@ -122,7 +124,7 @@ class PerCpuReplay:
         elif pcp_allowed(event.order):
             self._direct.add(event.pfn)
 
-    def _extfrag(self, zone: Zone, event: Event) -> None:
+    def _extfrag(self, zone: Learning, event: Event) -> None:
         order, theirs, owned = event.fallback
         for page in range(event.pfn, event.pfn + (1 << order), PAGEBLOCK_NR_PAGES) if owned or self.strict else ():
             self._learn(page, event.mt if owned else theirs)
@@ -133,7 +135,7 @@ class PerCpuReplay:
             else:
                 self._direct.add(event.pfn)
 
-    def _fill(self, zone: Zone, event: Event) -> None:
+    def _fill(self, zone: Learning, event: Event) -> None:
         """A page comes to the tail; the first of a run comes to an empty list, whatever was believed to be there."""
         lists, at = self._of(event.cpu, zone), pindex(event.order, event.mt)
         pages = lists.of[at]
@@ -144,7 +146,7 @@ class PerCpuReplay:
         self._remove(event.pfn)
         self._put(lists, at, event, tail=True)
 
-    def _free(self, zone: Zone, event: Event) -> None:
+    def _free(self, zone: Learning, event: Event) -> None:
         """A page comes back: to the head of a list, at once or with the rest of its batch."""
         from_boot = self.ahead.boot and event.order == PAGEBLOCK_ORDER and event.pfn not in self._allocated
         self._remove(event.pfn)
@@ -155,12 +157,12 @@ class PerCpuReplay:
         else:
             self._insert(zone, event, event.order, self._type(event.pfn))
 
-    def _batched(self, zone: Zone, event: Event) -> None:
+    def _batched(self, zone: Learning, event: Event) -> None:
         kept = self._batch.pop(event.pfn, None)
         if kept is not None:
             self._insert(zone, event, kept & 15, self._type(event.pfn) if self.strict else kept >> 4)
 
-    def _insert(self, zone: Zone, event: Event, order: int, mt: int) -> None:
+    def _insert(self, zone: Learning, event: Event, order: int, mt: int) -> None:
         """Put a page on the list of its type, or, where that is not known, on each list that it may be on."""
         lists = self._of(event.cpu, zone)
         types = [mt] if mt >= 0 else range(MIGRATE_PCPTYPES) if order < PAGEBLOCK_ORDER else (0, 1)
@@ -177,7 +179,7 @@ class PerCpuReplay:
         self._where.setdefault(event.pfn, []).append((lists, at))
         self._parked_at[event.pfn] = event.line
 
-    def _drain(self, zone: Zone, event: Event) -> None:
+    def _drain(self, zone: Learning, event: Event) -> None:
         if self.strict or event.pfn in self._maybe:
             self._learn(event.pfn, event.mt)
         self._remove(event.pfn)

@@ -1,213 +1,255 @@
-"""A captured trace through the rules of the page allocator: which page the free lists give, pick by pick.
+"""A captured trace through the model: what is predicted, what is learned, what is wrong.
 
-A line says who asked and for what; the rules say which page; then the line's pfn is read. What hangs on the order that the lists had when the
-trace began is learned from the line and counted apart.
+Four levels, in one pass: the set of free pages at the end; the page off the free lists at every take; the page that each caller gets; how
+many pages each refill and each drain moves.
 """
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
-from pagelab.mm.fallback import CLAIMABLE_ORDER, rmqueue_bulk_6_1, rmqueue_bulk_6_12
-from pagelab.mm.page_alloc import free_one_page, free_one_page_6_1
-from pagelab.mm.units import NR_PAGE_ORDERS, PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER
-from pagelab.mm.zone import MIGRATE_PCPTYPES, MIGRATETYPES, MOVABLE
-from pagelab.real.learning import Learning, UnsureError
-from pagelab.real.trace import Event
+import numpy as np
+
+from pagelab.mm.kernels import KERNELS, Kernel
+from pagelab.mm.pcp import high_of
+from pagelab.mm.per_cpu_pages import PerCpuPages
+from pagelab.mm.zone import Zone
+from pagelab.real.ahead import Ahead
+from pagelab.real.buddy import BuddyReplay, Score, Zones
+from pagelab.real.capture import Capture
+from pagelab.real.counts import CountReplay, Exact
+from pagelab.real.learning import Learning
+from pagelab.real.percpu import PerCpuReplay
+from pagelab.real.proc import ZoneInfo, ZoneKey
+from pagelab.real.trace import Event, read_events
+
+TRACE = "trace.txt"
+BEGIN, END = "SNAP0 end", "SNAP1 begin"
+HIGH_FRACTION = 8  # of a zone's managed pages, what per-CPU lists may hold at most: MIN_PERCPU_PAGELIST_HIGH_FRACTION
 
 
 @dataclass
-class Score:
-    """How predictions came out: definite ones, those of them that were wrong, and picks that had to be learned; the first wrong one in words."""
+class Replay:
+    """What a trace says of the rules. A level that the trace cannot show is None, and a note says why.
 
-    definite: int = 0
-    wrong: int = 0
-    learned: int = 0
-    first: str = ""
+    Attributes:
+        wrong_pages: pages whose state at the end is not what kpageflags says.
+        pages: the page off the free lists, at every take.
+        fallbacks: the same where only a fallback's own line tells of the take.
+        percpu: the page that a caller gets from a per-CPU list.
+        refills, drains: how many blocks a refill, how many pages a drain moves.
+        notes: a sentence each.
+    """
 
-    def miss(self, words: str) -> None:
-        """Count a wrong one."""
-        self.wrong += 1
-        self.first = self.first or words
+    wrong_pages: int | None = None
+    pages: Score | None = None
+    fallbacks: Score | None = None
+    percpu: Score | None = None
+    refills: Exact | None = None
+    drains: Exact | None = None
+    notes: list[str] = field(default_factory=list)
 
-    def as_json(self) -> dict[str, int]:
-        """Give the three numbers as JSON values."""
-        return {"definite": self.definite, "wrong": self.wrong, "learned": self.learned}
+    @property
+    def wrong(self) -> bool:
+        """Whether a page was wrong. Sizes do not count: they hang on what a kernel does not show."""
+        return bool(self.wrong_pages) or any(score is not None and score.wrong for score in (self.pages, self.fallbacks, self.percpu))
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the levels as JSON values."""
+        exact = None if self.wrong_pages is None else {"free_set_exact": not self.wrong_pages, "wrong_pages": self.wrong_pages}
+        told: dict[str, Any] = {"replay": exact}
+        for name in ("pages", "fallbacks", "percpu", "refills", "drains"):
+            told[name] = (found := getattr(self, name)) and asdict(found)
+            if found:
+                del told[name]["first"]
+        if self.refills:
+            del told["refills"]["false"]
+        return told
+
+    def as_text(self) -> Iterator[str]:
+        """Give each level that there is as a line."""
+        if self.wrong_pages is not None:
+            yield f"  free set at the end: {'exact' if not self.wrong_pages else f'{self.wrong_pages:,} pages WRONG'}"
+        names = {"pages off the free lists": self.pages, "  by fallback": self.fallbacks, "pages to callers": self.percpu}
+        for name, score in names.items():
+            if score and (score.definite or score.learned):
+                wrong = "none wrong" if not score.wrong else f"{score.wrong:,} WRONG"
+                yield f"  {name}: {score.definite:,} predicted, {wrong}; {score.learned:,} learned"
+        for name, size in {"refills": self.refills, "drains": self.drains}.items():
+            if size:
+                more = f"; {size.false:,} expected that did not come" if size.false else ""
+                yield f"  sizes of {name}: {size.exact:,} of {size.all:,} exact{more}"
 
 
-class Zones:
-    """The zones of a machine, found by pfn."""
-
-    def __init__(self, zones: Iterable[Learning]) -> None:
-        self.all: Sequence[Learning] = sorted(zones, key=lambda zone: zone.start_pfn)
-        self._starts = [zone.start_pfn for zone in self.all]
-
-    def of(self, pfn: int) -> Learning | None:
-        """Return the zone that holds a page, or None."""
-        at = bisect_right(self._starts, pfn) - 1
-        return self.all[at] if at >= 0 and pfn < self.all[at].end_pfn else None
-
-
-def bypasses_lists(event: Event) -> bool:
-    """Tell whether a freed page goes straight to the free lists, past the per-CPU lists.
+def replay(capture: Capture, belief: type[Zone] | None = None) -> Replay:
+    """Follow the trace of a capture from its first snapshot to its second.
 
     Args:
-        event: a free.
+        capture: with trace.txt, S0.kpageflags and S0.zoneinfo; S1 too for the free set at the end.
+        belief: a stand-in for Zone with one rule replaced, as in `pagelab.lab.stand_in`; the kernel's own rules where it is None.
 
     Returns:
-        True for orders without per-CPU lists, and where the lists of the CPU are in use by what this softirq interrupted.
+        The Replay.
 
-    Source: free_unref_page, mm/page_alloc.c, 6.12: pcp_spin_trylock fails.
+    Raises:
+        CaptureError: a file is damaged or of another form.
 
-    >>> bypasses_lists(Event(1, "free", 0, True, 3, 7, 0)), bypasses_lists(Event(1, "free", 0, False, 0, 7, 9))
-    (True, False)
+    >>> from pagelab.real.capture import example
+    >>> replay(example()).notes
+    ['No replay: trace.txt is missing.']
     """
-    return (event.order > 3 and event.order != PAGEBLOCK_ORDER) or (event.softirq and event.depth >= 3)
+    found = Replay()
+    if missing := [name for name in (TRACE, "S0.kpageflags", "S0.zoneinfo") if name not in capture]:
+        found.notes.append(f"No replay: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing.")
+        return found
+    ahead = Ahead(_events(capture))
+    if reason := _cannot(ahead):
+        found.notes.append(f"No replay: {reason}.")
+        return found
+    version, kernel = rules_of(capture.kernel)
+    if version != capture.kernel:
+        found.notes.append(f"The rules of {version} are used for this kernel, {capture.kernel or 'whose version is not known'}.")
+    run = _Run(capture, kernel, ahead, belief)
+    run.follow(_events(capture))
+    found.pages, found.fallbacks, found.percpu = run.buddy.score, run.buddy.fallbacks, run.percpu.score
+    found.refills, found.drains = run.counts.refills, run.counts.drains
+    _free_set(capture, run.zones, found)
+    _remarks(found, kernel, ahead)
+    return found
 
 
-class BuddyReplay:
-    """The free lists of a machine, led by a trace.
+def rules_of(version: str | None) -> tuple[str, Kernel]:
+    """Choose the rules for a kernel: those of the newest modelled version that is not newer.
 
     Args:
-        zones: as they were when the trace began.
-        strict: whether a block is always on the list of its pageblock's type: the rules of 6.12, else those of 6.1.
+        version: as "6.12", or None.
+
+    Returns:
+        The version whose rules they are, and the Kernel.
+
+    >>> [rules_of(version)[0] for version in ("6.1", "6.6", "6.12", "6.14", "5.10", "7.1", None)]
+    ['6.1', '6.1', '6.12', '6.12', '6.1', '7.x', '6.12']
     """
-
-    def __init__(self, zones: Zones, strict: bool) -> None:
-        self.zones, self.strict = zones, strict
-        self.score, self.fallbacks = Score(), Score()
-        self._before: dict[int, Event] = {}
-        self._freed_pages: set[int] = set()
-        self._rmqueue = rmqueue_bulk_6_12 if strict else rmqueue_bulk_6_1
-        self._free = free_one_page if strict else free_one_page_6_1
-        self._do: dict[str, Callable[[Learning, Event], None]] = {
-            "take": self._take,
-            "extfrag": self._fallback_6_12 if strict else self._nothing,
-            "drain": self._drain,
-            "free": self._freed,
-            "isolate": self._isolate,
-        }
-
-    def step(self, event: Event) -> None:
-        """Follow one event."""
-        zone = self.zones.of(event.pfn)
-        if zone and event.kind in self._do:
-            self._do[event.kind](zone, event)
-        self._before[event.cpu] = event
-
-    def _nothing(self, zone: Learning, event: Event) -> None:
-        pass
-
-    def _take(self, zone: Learning, event: Event) -> None:
-        fallback = self._extfrag_before(event)
-        zone.asked, zone.claimed, zone.fell_back = event.mt, self.strict, fallback is not None
-        self._pick(self.score, zone, event, event.mt, fallback)
-        if self.strict:
-            zone.learn_type(event.pfn, event.mt)
-        elif fallback and fallback.fallback[2]:
-            zone.learn_type(fallback.pfn, event.mt)
-
-    def _extfrag_before(self, event: Event) -> Event | None:
-        """Return the line that announces a fallback on 6.1; on 6.12 it comes after the take."""
-        before = self._before.get(event.cpu)
-        return before if not self.strict and before and before.kind == "extfrag" else None
-
-    def _pick(self, score: Score, zone: Learning, event: Event, rest: int, fallback: Event | None = None) -> None:
-        """Predict, compare, and leave the zone as the kernel's line says; what is split off goes to the lists of `rest`."""
-        taken = False
-        try:
-            pfn, taken = self._predict(zone, event.order, event.mt)
-        except UnsureError:
-            pfn = event.pfn
-            score.learned += 1
-            self._learn(zone, event, fallback)
-        else:
-            score.definite += 1
-        if pfn != event.pfn:
-            score.miss(_words(event, pfn))
-            if taken:
-                self._free(zone, pfn, event.order, zone.block_type(pfn))
-        if (pfn != event.pfn or not taken) and _fits(zone, event) and zone.carve(event.pfn, event.order, rest):
-            zone.take(event.pfn, event.order, event.mt)
-
-    def _predict(self, zone: Learning, order: int, mt: int) -> tuple[int, bool]:
-        """Name the page that a request gets, and tell whether finding it took it already: a fallback moves blocks on its way."""
-        for current in range(order, NR_PAGE_ORDERS):
-            if (pfn := zone.first(current, mt)) >= 0:
-                return pfn, False
-        pfns = self._rmqueue(zone, order, 1, mt)
-        return (pfns[0], True) if pfns else (-1, False)
-
-    def _learn(self, zone: Learning, event: Event, fallback: Event | None) -> None:
-        """Note what a pick says about the blocks that it passed, and do what a line before it announced."""
-        if block := zone.free_block(event.pfn):
-            zone.exclude(event.order, event.mt, *block)
-        if not fallback or zone.free_block(fallback.pfn) != (fallback.pfn, fallback.fallback[0]):
-            return
-        order = fallback.fallback[0]
-        if order >= PAGEBLOCK_ORDER:
-            zone.relabel(fallback.pfn, order, event.mt)
-        whole = order < PAGEBLOCK_ORDER and (order >= CLAIMABLE_ORDER or event.mt != MOVABLE)
-        for head in zone.free_heads(fallback.pfn) if whole else [fallback.pfn]:
-            zone.move(head, event.mt)
-
-    def _fallback_6_12(self, zone: Learning, event: Event) -> None:
-        """After a take of the same page this line says that its pageblock was claimed; else it is itself a take, by fallback."""
-        order, theirs, owned = event.fallback
-        before = self._before.get(event.cpu)
-        if before and before.kind == "take" and before.pfn == event.pfn:
-            for head in zone.free_heads(event.pfn) if owned else ():
-                if zone.block(head).mt != event.mt:
-                    zone.move(head, event.mt)
-            return
-        zone.asked, zone.claimed, zone.fell_back = event.mt, False, True
-        zone.exclude(event.order, event.mt, -1, NR_PAGE_ORDERS)
-        self._pick(self.fallbacks, zone, event, event.mt if owned else theirs)
-        if owned and order >= PAGEBLOCK_ORDER:
-            zone.relabel(event.pfn & -(1 << order), order, event.mt)
-        elif not owned:
-            zone.learn_type(event.pfn, theirs)
-
-    def _drain(self, zone: Learning, event: Event) -> None:
-        if self.strict or event.pfn in self._freed_pages:
-            zone.learn_type(event.pfn, event.mt)
-        self._give(zone, event, event.mt)
-
-    def _freed(self, zone: Learning, event: Event) -> None:
-        """A free by a caller: most pages wait on a per-CPU list, and a drain says when they come."""
-        if bypasses_lists(event):
-            self._give(zone, event, zone.type_of(event.pfn))
-        else:
-            self._freed_pages.add(event.pfn)
-
-    def _give(self, zone: Learning, event: Event, mt: int) -> None:
-        """Free a block as the rules do; where its list is not known, it may stand at the head of any."""
-        if not _fits(zone, event):
-            self.score.miss(f"line {event.line}: no block of order {event.order} can start at {event.pfn:#x}")
-            return
-        self._freed_pages.discard(event.pfn)
-        while zone.free_block(event.pfn):
-            zone.carve(event.pfn, event.order, zone.block_type(event.pfn))
-        zone.vacate(event.pfn, event.order)
-        self._free(zone, event.pfn, event.order, mt if mt >= 0 else zone.block_type(event.pfn))
-        if mt < 0:
-            zone.loosen(event.pfn)
-
-    def _isolate(self, zone: Learning, event: Event) -> None:
-        """Compaction takes a free block; from half a pageblock on, the pageblock becomes movable: __isolate_free_page."""
-        if not _fits(zone, event) or not zone.carve(event.pfn, event.order, zone.block_type(event.pfn)):
-            return
-        zone.take(event.pfn, event.order, MOVABLE)
-        for page in range(event.pfn, event.pfn + (1 << event.order), PAGEBLOCK_NR_PAGES) if event.order >= PAGEBLOCK_ORDER - 1 else ():
-            for head in zone.free_heads(page) if self.strict and zone.type_of(page) < MIGRATE_PCPTYPES else ():
-                zone.move(head, MOVABLE)
-            zone.learn_type(page, MOVABLE)
+    known = {name: int(name.split(".")[0]) * 100 + int(name.split(".")[1].replace("x", "0")) for name in KERNELS}
+    if version is None:
+        return "6.12", KERNELS["6.12"]
+    major, minor = version.split(".")[:2]
+    fit = [name for name, number in known.items() if number <= int(major) * 100 + int(minor)]
+    chosen = max(fit or ["6.1"], key=lambda name: known[name])
+    return chosen, KERNELS[chosen]
 
 
-def _fits(zone: Learning, event: Event) -> bool:
-    return not event.pfn & (1 << event.order) - 1 and event.pfn + (1 << event.order) <= zone.end_pfn
+def zones_of(capture: Capture, snapshot: str, strict: bool, belief: type[Zone] | None = None) -> Zones:
+    """Make the zones of a snapshot: its free pages are known, the order of its lists is not.
+
+    Args:
+        capture: with kpageflags and zoneinfo.
+        snapshot: as "S0".
+        strict: whether a block is always on the list of its pageblock's type.
+        belief: as `replay`.
+
+    Returns:
+        The Zones.
+
+    Raises:
+        CaptureError: a file is damaged or of another form.
+
+    >>> from pagelab.real.capture import example
+    >>> [(zone.name, zone.nr_free_pages()) for zone in zones_of(example(), "S0", strict=False).all]
+    [('DMA', 3808), ('DMA32', 32335)]
+    """
+    kind: type[Learning] = type("Learning", (belief, Learning), {}) if belief else Learning
+    info, zones = capture.zoneinfo(snapshot), []
+    for (node, name), free in capture.free_pages(snapshot).items():
+        zone = kind(len(free), info[node, name].start_pfn or 0, name, node)
+        zone.begin(free, strict)
+        zones.append(zone)
+    return Zones(zones)
 
 
-def _words(event: Event, pfn: int) -> str:
-    rules = f"give {pfn:#x}" if pfn >= 0 else "have no page"
-    return f"line {event.line}, order {event.order}, {MIGRATETYPES[event.mt]}: the rules {rules}, the kernel took {event.pfn:#x}"
+class _Run:
+    """One pass over the events, all levels at once."""
+
+    def __init__(self, capture: Capture, kernel: Kernel, ahead: Ahead, belief: type[Zone] | None) -> None:
+        info = capture.zoneinfo("S0")
+        self.boot = ahead.boot
+        self.zones = zones_of(capture, "S0", kernel.strict, belief)
+        self.buddy = BuddyReplay(self.zones, kernel)
+        high = {key: zone.marks.get("high", 0) for key, zone in info.items()}
+        self.counts = CountReplay(self.zones, kernel, ahead, _lists(info, kernel), high)
+        self.percpu = PerCpuReplay(self.zones, kernel.strict, ahead, self.counts)
+
+    def follow(self, events: Iterator[Event]) -> None:
+        """Follow the events between the snapshots; the per-CPU lists of a trace from boot are followed from its beginning."""
+        self.percpu.counting = False
+        for event in events:
+            if event.kind == "mark":
+                self.percpu.counting = self.percpu.counting or event.text == BEGIN
+                if event.text == END:
+                    break
+            elif self.percpu.counting:
+                self.percpu.step(event)
+                self.buddy.step(event)
+            elif self.boot:
+                self.percpu.step(event)
+        self.counts.finish()
+
+
+def _events(capture: Capture) -> Iterator[Event]:
+    return read_events(capture.lines(TRACE), capture.file_name(TRACE))
+
+
+def _cannot(ahead: Ahead) -> str:
+    """Say why a trace cannot be followed, or ""."""
+    if ahead.lost:
+        return f"{ahead.lost:,} events of the trace were lost"
+    if absent := [mark for mark in (BEGIN, END) if mark not in ahead.marks]:
+        return f"the trace has no mark {' and no mark '.join(repr(mark) for mark in absent)}"
+    needed = {"take": "mm_page_alloc_zone_locked", "drain": "mm_page_pcpu_drain", "alloc": "mm_page_alloc", "free": "mm_page_free"}
+    absent = [name for kind, name in needed.items() if not ahead.seen[kind]]
+    return f"the trace has no {' and no '.join(absent)}" if absent else ""
+
+
+def _lists(info: dict[ZoneKey, ZoneInfo], kernel: Kernel) -> dict[tuple[int, str, int], PerCpuPages]:
+    """Begin the numbers of the per-CPU lists as zoneinfo has them; the bounds of `high` on 6.12 follow from the zone's size."""
+    found = {}
+    for (node, name), zone in info.items():
+        for cpu, (high, batch) in zone.lists.items():
+            low, most = high, high
+            if kernel.auto_tuned and "low" in zone.marks:
+                low, most = (high_of(pages, len(zone.lists), batch) for pages in (zone.marks["low"], zone.managed // HIGH_FRACTION))
+            pcp = PerCpuPages(max(batch, 1), low, most)
+            pcp.high, pcp.count = high, zone.pcp.get(cpu, 0)
+            found[node, name, cpu] = pcp
+    return found
+
+
+def _free_set(capture: Capture, zones: Zones, found: Replay) -> None:
+    if missing := [name for name in ("S1.kpageflags", "S1.zoneinfo") if name not in capture]:
+        found.notes.append(f"The free set at the end is not compared: {' and '.join(missing)} missing.")
+        return
+    truth = capture.free_pages("S1")
+    found.wrong_pages = 0
+    for zone in zones.all:
+        kernel = truth.get((zone.node, zone.name))
+        if kernel is not None and len(kernel) == zone.end_pfn - zone.start_pfn:
+            differ = np.flatnonzero(zone.free_pages() != kernel)
+            found.wrong_pages += len(differ)
+            if len(differ):
+                first = zone.start_pfn + int(differ[0])
+                ours = "in use" if kernel[differ[0]] else "free"
+                found.notes.append(
+                    f"At the end {len(differ):,} pages of zone {zone.name} are wrong, the first at {first:#x}: {ours} by the trace."
+                )
+
+
+def _remarks(found: Replay, kernel: Kernel, ahead: Ahead) -> None:
+    for score in (found.pages, found.fallbacks, found.percpu):
+        if score and score.first:
+            found.notes.append(f"First wrong: {score.first}.")
+    for name, size in {"refill": found.refills, "drain": found.drains}.items():
+        if size and size.first:
+            hidden = "; a 6.12 kernel does not show when its worker lowers `high`, nor when reclaim is active" if kernel.auto_tuned else ""
+            found.notes.append(f"First {name} that is not exact: {size.first}{hidden}.")
+    if found.wrong_pages and not ahead.seen["isolate"]:
+        found.notes.append("The trace has no line for free blocks that compaction takes: if it ran, they are among the wrong pages.")

@@ -5,7 +5,7 @@ a line of another layout ends the reading with one sentence that names it.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from pagelab.mm.units import MAX_PAGE_ORDER
@@ -40,9 +40,10 @@ _READERS = {name: (kind, re.compile(form)) for name, (kind, form) in _FORMS.item
 class Event(NamedTuple):
     """One line of a trace that says something about pages.
 
-    kind is "alloc" (to a caller), "free" (by a caller), "batched" (a page of a batch reaches its list), "take" (off the buddy lists), "drain"
-    (back to them), "extfrag" (a fallback), "isolate" (compaction takes a free block), "mark" or "lost". softirq and depth are the context in
-    which it was traced. refill: a take for a per-CPU list. fallback: (order of the block, its migratetype, whether the pageblock changed).
+    kind is "alloc" (to a caller), "free" (by a caller), "batched" (a page of a batch reaches its list), "take" (off the buddy lists),
+    "drain" (back to them), "extfrag" (a fallback), "isolate" (compaction takes a free block), "mark" (text) or "lost" (number of events).
+    softirq and depth are the context in which it was traced. refill: a take for a per-CPU list. fallback: the order of the block, its
+    migratetype, and whether the pageblock changed.
     """
 
     line: int
@@ -56,6 +57,7 @@ class Event(NamedTuple):
     refill: bool = False
     fallback: tuple[int, int, bool] = (-1, -1, False)
     text: str = ""
+    number: int = 0
 
 
 def read_events(lines: Iterable[tuple[int, str]], place: str = "trace.txt") -> Iterator[Event]:
@@ -84,7 +86,7 @@ def read_events(lines: Iterable[tuple[int, str]], place: str = "trace.txt") -> I
             if text.startswith("#") or not text.strip():
                 continue
             if lost := _LOST.match(text):
-                yield Event(number, "lost", int(lost[1]), False, 0, text=f"{int(lost[2]):,}")
+                yield Event(number, "lost", int(lost[1]), False, 0, number=int(lost[2]))
                 continue
             fail(f"{place} line {number}", f"{shorten(text)} is not understood", LAYOUT)
         name = found[3]
@@ -121,7 +123,7 @@ def _isolate(number: int, kind: str, found: re.Match[str], fields: re.Match[str]
     return Event(*_context(number, kind, found), pfn, int(fields[2], 0))
 
 
-_EVENTS: dict[str, Callable[[int, str, re.Match[str], re.Match[str]], Event]] = dict.fromkeys(
+_EVENTS: Mapping[str, Callable[[int, str, re.Match[str], re.Match[str]], Event]] = dict.fromkeys(
     ("alloc", "free", "batched", "take", "drain"), _page
 ) | {"extfrag": _extfrag, "isolate": _isolate}
 
@@ -136,4 +138,3 @@ def _check(event: Event, place: str) -> Event:
     if not 0 <= event.pfn < MAX_PFN and event.kind not in ("alloc", "isolate"):
         fail(where, f"pfn {event.pfn:#x} does not exist", f"a pfn below {MAX_PFN:#x}")
     return event
-
