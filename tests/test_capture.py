@@ -18,19 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pagelab.real.archive import MAX_MEMBERS
-from pagelab.real.capture import (
-    EXAMPLES,
-    MAX_TEXT,
-    Capture,
-    CaptureError,
-    example,
-    open_capture,
-    parse_buddyinfo,
-    parse_pagetypeinfo,
-    parse_zoneinfo,
-    this_machine,
-    write_capture,
-)
+from pagelab.real.capture import EXAMPLES, MAX_TEXT, Capture, CaptureError, example, open_capture, this_machine, write_capture
+from pagelab.real.proc import parse_buddyinfo, parse_pagetypeinfo, parse_zoneinfo
 from pagelab.real.verify import verify
 
 SLICE = EXAMPLES / "61-buddy-256M-1cpu"

@@ -27,7 +27,10 @@ TABLE = {
         *("__init__", "request", "tape", "scenario", "caption", "question", "stand_in", "variant", "reason"),
         *("exercise", "progress", "task"),
     ],
-    "real/": ["__init__", "archive", "capture", "replay", "verify"],
+    "real/": [
+        *("__init__", "archive", "proc", "capture", "trace", "ahead", "learning", "buddy", "counts", "percpu"),
+        *("replay", "verify"),
+    ],
     "view/": [
         *("palette", "drawing", "columns", "words", "page_map", "free_lists", "ladder", "strip", "difference"),
         *("style", "live_figure", "panel", "stepper", "player", "lock_step", "answer", "live_task", "real_map", "__init__"),

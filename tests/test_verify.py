@@ -83,6 +83,7 @@ def test_the_example_row_by_row(capture_copy):
             }
             for zone, counts in [("DMA", [0, 0, 0, 0, 0, 1, 1, 1, 0, 1, 3]), ("DMA32", dma32)]
         ],
+        **dict.fromkeys(("replay", "pages", "fallbacks", "percpu", "refills", "drains")),
         "notes": [],
     }
     assert "2 of 2 zone snapshots exact" in report.as_text()

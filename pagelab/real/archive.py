@@ -22,6 +22,7 @@ from typing import IO, Any, NamedTuple, NoReturn, cast
 MAX_FILE = 1 << 30  # bytes of one file, unpacked: a kpageflags of 512 GiB of memory
 MAX_ARCHIVE = 2 << 30  # bytes of an archive's members together
 MAX_MEMBERS = 10_000
+MAX_LINE = 1 << 16  # bytes of one line of a text that is read line by line
 MAX_READ = 4 << 20  # bytes of one read inside an archive: a zip's list of 10,000 members is 1 MB
 CHUNK = 1 << 20
 PACKED = (".gz", ".xz")
@@ -103,6 +104,50 @@ def read_file(name: str, source: bytearray | Path, limit: int = MAX_FILE) -> byt
             fail(name, f"has more than {MAX_FILE:,} bytes", "a smaller file")
         raw.seek(0)
         return _read(_unpacked(raw, Path(name).suffix), name, limit)
+
+
+def read_lines(name: str, source: bytearray | Path, limit: int = MAX_FILE) -> Iterator[tuple[int, str]]:
+    """Read a text that find_files has found line by line, unpacking it on the way.
+
+    Args:
+        name: its name, for the ending and for errors.
+        source: its path or its bytes.
+        limit: bytes that it may have when unpacked.
+
+    Returns:
+        Pairs of line number, from 1, and text without the line's end; bytes that are not UTF-8 become a replacement character.
+
+    Raises:
+        CaptureError: the file is damaged or too large, or a line is too long.
+
+    >>> list(read_lines("trace.txt.gz", bytearray(gzip.compress(b"a" + bytes([10]) + b"b"))))
+    [(1, 'a'), (2, 'b')]
+    """
+    with _one_sentence(name), open(source, "rb") if isinstance(source, Path) else io.BytesIO(source) as raw:
+        stream, total = _unpacked(raw, Path(name).suffix), 0
+        for number, line in enumerate(iter(partial(stream.readline, MAX_LINE), b""), 1):
+            total += len(line)
+            if len(line) == MAX_LINE:
+                fail(f"{name} line {number}", f"has {MAX_LINE:,} bytes or more", "shorter lines")
+            if total > limit:
+                fail(name, f"unpacks to more than {limit:,} bytes", "a smaller file")
+            yield number, line.decode(errors="replace").rstrip("\r\n")
+
+
+def shorten(text: str) -> str:
+    """Quote a text for an error, and cut it where it is long.
+
+    Args:
+        text: any.
+
+    Returns:
+        Its repr, 62 characters at most.
+
+    >>> shorten(" x "), len(shorten("x" * 999))
+    ("'x'", 62)
+    """
+    text = text.strip()
+    return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
 class _Member(NamedTuple):

@@ -1,7 +1,7 @@
 """Hold a capture against the rules of the model, as one report.
 
 The free pages of each zone come from kpageflags alone. Merged by the model's rules, they must give the kernel's own
-buddyinfo.
+buddyinfo. A trace is followed by `replay`, which reports what it predicted.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pagelab.mm.free_set import free_counts
-from pagelab.real.capture import Capture, CaptureError, ZoneInfo, ZoneKey
+from pagelab.real.capture import Capture, CaptureError
+from pagelab.real.proc import ZoneInfo, ZoneKey
+from pagelab.real.replay import TRACE, Replay, replay
 
 
 @dataclass(frozen=True)
@@ -83,32 +85,35 @@ class Report:
         capture: its name.
         kernel: major and minor version, None if the capture does not tell.
         zones: a row for each snapshot, node and zone that could be checked.
+        replay: the trace through the model.
         notes: what is torn, what differs and what could not be checked, a sentence each.
     """
 
     capture: str
     kernel: str | None
     zones: tuple[ZoneRow, ...]
+    replay: Replay
     notes: tuple[str, ...]
 
     @property
     def exit_code(self) -> int:
-        """2 if there was nothing to check, else 1 if a zone that is not torn is wrong, else 0."""
+        """2 if there was nothing to check, else 1 if a zone that is not torn or a page of the trace is wrong, else 0."""
         if not self.zones:
             return 2
-        return int(any(row.wrong for row in self.zones))
+        torn = any(row.torn for row in self.zones if row.snapshot in ("S0", "S1"))
+        return int(any(row.wrong for row in self.zones) or (self.replay.wrong and not torn))
 
     def as_json(self) -> dict[str, Any]:
         """Give the report as JSON values."""
         rows = [row.as_json() for row in self.zones]
-        return {"capture": self.capture, "kernel": self.kernel, "snapshots": rows, "notes": list(self.notes)}
+        return {"capture": self.capture, "kernel": self.kernel, "snapshots": rows, **self.replay.as_json(), "notes": list(self.notes)}
 
     def as_text(self) -> str:
         """Give the report as lines for a terminal."""
         exact = sum(row.exact for row in self.zones)
         found = f"{exact} of {len(self.zones)} zone snapshots exact" if self.zones else "nothing to check"
         head = f"{self.capture}, kernel {self.kernel or 'unknown'}: {found}"
-        return "\n".join([head, *(row.as_text() for row in self.zones), *(f"  {note}" for note in self.notes)])
+        return "\n".join([head, *(row.as_text() for row in self.zones), *self.replay.as_text(), *(f"  {note}" for note in self.notes)])
 
 
 def verify(capture: Capture) -> Report:
@@ -128,7 +133,8 @@ def verify(capture: Capture) -> Report:
     '61-buddy-256M-1cpu, kernel 6.1: 2 of 2 zone snapshots exact'
     """
     zones, notes = free_set_rows(capture)
-    return Report(capture.name, capture.kernel, tuple(zones), tuple(notes))
+    replayed = replay(capture) if TRACE in capture else Replay()
+    return Report(capture.name, capture.kernel, tuple(zones), replayed, (*notes, *replayed.notes))
 
 
 def exit_code(results: Sequence[Report | CaptureError]) -> int:
@@ -138,7 +144,7 @@ def exit_code(results: Sequence[Report | CaptureError]) -> int:
         results: for each capture its report, or the error that stopped it.
 
     Returns:
-        2 if any capture was unreadable or had nothing to check, else 1 if a zone that is not torn is wrong, else 0.
+        2 if any capture was unreadable or had nothing to check, else 1 if a zone that is not torn or a page of a trace is wrong, else 0.
 
     >>> from pagelab.real.capture import example
     >>> exit_code([verify(example())]), exit_code([verify(example()), CaptureError("no such file")])
