@@ -321,20 +321,19 @@ class Zone:
         Raises:
             ValueError: one sentence that names the pfn and what is wrong with it.
         """
-        listed = {
-            pfn: (mt << 4 | order, order) for order, row in enumerate(self.free_list) for mt, blocks in enumerate(row) for pfn in blocks
-        }
+        listed = {pfn: state for state, blocks in self._list_of.items() for pfn in blocks}
         if len(listed) != sum(self.counts()):
-            lists = [pfn for row in self.free_list for blocks in row for pfn in blocks]
-            twice = next(pfn for pfn in listed if lists.count(pfn) > 1)
+            twice = next(pfn for pfn in listed if sum(pfn in blocks for blocks in self._list_of.values()) > 1)
             raise ValueError(f"zone {self.name}: block {twice} is on two lists")
-        heads = dict(self._heads())
+        states = np.frombuffer(bytes(self.state), np.uint8)
+        places = np.flatnonzero(states != NOT_HEAD)
+        heads = dict(zip((places + self.base).tolist(), states[places].tolist(), strict=True))
         if (stray := next((pfn for pfn in listed if pfn not in heads), None)) is not None:
             raise ValueError(f"zone {self.name}: page {stray} is on a list and no head of a block")
-        if (stray := next((pfn for pfn in heads if heads[pfn] != HOLE and self.block(pfn).kind == "hole"), None)) is not None:
-            raise ValueError(f"zone {self.name}: page {stray} is outside the zone and not a hole")
         expected = self.base
         for pfn, state in heads.items():
+            if state != HOLE and not self.start_pfn <= pfn < self.end_pfn:
+                raise ValueError(f"zone {self.name}: page {pfn} is outside the zone and not a hole")
             if pfn != expected:
                 raise ValueError(f"zone {self.name}: page {min(pfn, expected)} is owned by two blocks or by none")
             expected = pfn + (1 << (state & 15))
@@ -342,26 +341,22 @@ class Zone:
                 raise ValueError(f"zone {self.name}: a block of order {state & 15} at {pfn} is too large")
             if state < HOLE and pfn & (expected - pfn - 1):
                 raise ValueError(f"zone {self.name}: a block of order {state & 15} cannot start at {pfn}")
-            if (state < _FREE_END) != (pfn in listed) or (pfn in listed and listed[pfn][0] != state):
+            if (state < _FREE_END or pfn in listed) and listed.get(pfn) != state:
                 raise ValueError(f"zone {self.name}: the lists and the state of page {pfn} disagree")
         if expected != self.base + len(self.state):
             raise ValueError(f"zone {self.name}: the last block ends at {expected}")
-        for pfn, (_, order) in listed.items():
-            buddy = pfn ^ (1 << order)
+        for pfn, state in listed.items():
+            order, buddy = state & 15, pfn ^ (1 << (state & 15))
             if order == MAX_PAGE_ORDER or not self.page_is_buddy(buddy, order):
                 continue
             types = {self.block_type(pfn), self.block_type(buddy)}
             if order < PAGEBLOCK_ORDER or len(types) == 1 or max(types) < MIGRATE_PCPTYPES:
                 raise ValueError(f"zone {self.name}: {pfn} and its buddy are both free at order {order} and not merged")
-
         parked = {pfn: state & 15 for pfn, state in heads.items() if PCP <= state < IN_USE}
         wrong = [text for cpu, pcp in enumerate(self.pcp) if (text := pcp.first_wrong(cpu, parked))]
         if wrong or parked:
             what = wrong[0] if wrong else f"page {min(parked)} is on no list of a CPU, and its state says so"
             raise ValueError(f"zone {self.name}: {what}")
-
-    def _heads(self) -> Iterator[tuple[int, int]]:
-        return ((self.base + at, state) for at, state in enumerate(self.state) if state != NOT_HEAD)
 
     # A picture of the whole zone, small enough to keep by the hundred.
 
@@ -371,10 +366,9 @@ class Zone:
         Only the state bytes of heads are kept: a head's order says where the next one stands.
         """
         state = np.frombuffer(self.state, np.uint8)
-        lists = array("q", [len(blocks) for row in self.free_list for blocks in row])
-        for row in self.free_list:
-            for blocks in row:
-                lists.extend(blocks)
+        lists = array("q", map(len, self._list_of.values()))
+        for blocks in self._list_of.values():
+            lists.extend(blocks)
         packer = zlib.compressobj(1, strategy=zlib.Z_HUFFMAN_ONLY)
         heads = packer.compress(state[np.flatnonzero(state != NOT_HEAD)].tobytes()) + packer.flush()
         types = bytes(self.pageblock_type) + (bytes(self.type_before) if any(self.type_before) else b"")
@@ -389,18 +383,14 @@ class Zone:
         state[np.cumsum(sizes) - sizes] = heads
         self.state = bytearray(state)
         self.managed = int(sizes[heads < HOLE].sum())
-        lists = array("q", zlib.decompress(snapshot[1]))
-        at = NR_PAGE_ORDERS * len(MIGRATETYPES)
-        lengths = iter(lists[:at])
-        for row in self.free_list:
-            for mt in range(len(MIGRATETYPES)):
-                length = next(lengths)
-                row[mt].clear()
-                row[mt].update(dict.fromkeys(lists[at : at + length]))
-                at += length
-        blocks = len(self.pageblock_type)
-        self.pageblock_type = bytearray(snapshot[2][:blocks])
-        self.type_before = bytearray(snapshot[2][blocks:] or blocks)
+        lists, at = array("q", zlib.decompress(snapshot[1])), len(self._list_of)
+        for length, blocks in zip(lists[:at], self._list_of.values(), strict=True):
+            blocks.clear()
+            blocks.update(dict.fromkeys(lists[at : at + length]))
+            at += length
+        nr_pageblocks = len(self.pageblock_type)
+        self.pageblock_type = bytearray(snapshot[2][:nr_pageblocks])
+        self.type_before = bytearray(snapshot[2][nr_pageblocks:] or nr_pageblocks)
         self.pcp.clear()
         packed, at = array("q", zlib.decompress(snapshot[3]) if snapshot[3] else b""), 0
         while at < len(packed):
