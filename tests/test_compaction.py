@@ -67,6 +67,17 @@ def test_a_pageblock_that_is_all_free_is_kept():
     zone.validate()
 
 
+def test_a_block_that_finds_only_smaller_ones_stays():
+    zone = in_use(2560, [*range(8, 12), *range(1536, 2560)])
+    for page in range(8, 12):
+        zone.give(page)
+    zone.take(8, 2, MOVABLE)
+    for pfn in (2048, 2050, 2052, 2054, 2060, 1536, 1537, 1538, 1539):
+        free_pages(zone, pfn, 0)
+    assert compact(zone) == {}, "four pages were set aside, and that is enough pages"
+    zone.validate()
+
+
 def test_the_scanners_do_not_meet_in_one_pageblock():
     zone = in_use(1024, [5, 700])
     assert compact(zone) == {}, "the free scanner stays above the pageblock that follows what was scanned"
@@ -94,13 +105,13 @@ def test_a_pageblock_of_another_type_is_no_target():
 
 
 def test_larger_blocks_move_in_one_piece_and_whole_pageblocks_do_not():
-    zone = in_use(2560, [*range(4), *range(512, 1024), *range(2304, 2560)])
-    for pfn, order in ((0, 2), (512, 9), (2304, 8)):
+    zone = in_use(2560, [*range(516), *range(2304, 2560)])
+    for pfn, order in ((0, 9), (512, 2), (2304, 8)):
         for page in range(pfn, pfn + (1 << order)):
             zone.give(page)
         zone.take(pfn, order, MOVABLE)
     zone.validate()
-    assert compact(zone) == {0: 2048}
+    assert compact(zone) == {512: 2048}
     assert zone.in_use(2048) == 2
     zone.validate()
 

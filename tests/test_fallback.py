@@ -315,6 +315,18 @@ def test_cma_pages_are_for_requests_that_allow_them(kernel):
     assert labels(zone) == [MOVABLE, MOVABLE, CMA]
 
 
+def test_6_12_stays_with_cma_once_it_found_some_there():
+    zone = used_as_movable(2048, 2048)
+    zone.relabel(512, 9, CMA)
+    zone.relabel(1024, 9, UNMOVABLE)
+    for pfn in (2, 515, 513, 6, 9, *range(1024, 1040)):
+        free_pages(zone, pfn, 0)
+    assert lists(zone) == {"M0": [9, 6, 2], "C0": [513, 515], "U4": [1024]}
+    watched = Watched(zone)
+    assert rmqueue_bulk_6_12(watched, 0, 5, MOVABLE, ALLOC_CMA) == [9, 6, 2, 513, 515]
+    assert [act for act in watched.acts if isinstance(act, Looked)] == [Looked(0, 10, MOVABLE)]
+
+
 @VERSIONS
 def test_cma_goes_first_while_it_is_more_than_half_of_what_is_free(kernel):
     zone = with_cma()
@@ -328,6 +340,12 @@ def test_a_hundredth_of_the_zone_may_be_reserved():
     got = [reserve_highatomic(zone, pfn) for pfn in (5, 600, 600, 1500, 2050)]
     assert got == [True, True, False, False, False], "1,024 pages are two pageblocks"
     assert labels(zone)[:3] == [HIGHATOMIC, HIGHATOMIC, MOVABLE]
+
+
+@pytest.mark.parametrize(("pages", "blocks"), [(51_200, 1), (51_300, 2), (60_000, 2), (102_500, 3)])
+def test_a_hundredth_is_rounded_up_to_pageblocks(pages, blocks):
+    zone = boot(pages)
+    assert [reserve_highatomic(zone, pfn) for pfn in range(0, 2048, 512)].count(True) == blocks
 
 
 @pytest.mark.parametrize(("pages", "pfn"), [(51_199, 0), (51_200 + 100, 51_290)])
@@ -363,7 +381,27 @@ def test_6_1_leaves_a_reserved_pageblock_its_label():
     assert zone.blocks(7, UNMOVABLE) == [384]
 
 
+def test_6_1_does_not_relabel_a_reserved_pageblock_that_is_all_free():
+    zone = boot(512)
+    zone.relabel(0, 9, HIGHATOMIC)
+    assert take(zone, "6.1", UNMOVABLE, order=8) == [0]
+    assert labels(zone) == [HIGHATOMIC]
+    assert zone.blocks(8, UNMOVABLE) == [256]
+
+
 # Freeing where types meet.
+
+
+def test_pageblocks_of_two_types_that_merge_keep_their_labels_on_6_1():
+    for kernel, expected in (("6.1", [UNMOVABLE, RECLAIMABLE]), ("6.12", [RECLAIMABLE, RECLAIMABLE])):
+        zone = boot(1024)
+        for pfn, mt in ((0, UNMOVABLE), (512, RECLAIMABLE)):
+            assert alloc_pages(zone, 9) == pfn
+            zone.relabel(pfn, 9, mt)
+        for pfn in (0, 512):
+            FREE[kernel](zone, pfn, zone.give(pfn), zone.block_type(pfn))
+        assert lists(zone) == {"R10": [0]}
+        assert labels(zone) == expected
 
 
 def two_types_in_use(kernel):

@@ -184,6 +184,12 @@ def test_a_6_12_refill_doubles_until_the_list_would_be_full():
     assert refill_6_12(pcp, 0) == 3, "what other lists hold counts"
 
 
+def test_a_refill_that_just_fits_still_doubles_the_next():
+    pcp = PerCpuPages(3, 9, 9)
+    assert [refill_6_12(pcp, 0) for _ in range(3)] == [3, 6, 6]
+    assert pcp.alloc_factor == 2
+
+
 def test_larger_orders_do_not_double():
     pcp = PerCpuPages(15, 60, 600)
     assert [refill_6_12(pcp, order) for order in (1, 1, 2, 3, 9)] == [7, 7, 3, 2, 2]
@@ -249,6 +255,13 @@ def test_6_1_keeps_a_batch_and_doubles_five_times_at_most():
     assert [after_free_6_1(pcp, 0) for _ in range(7)] == [3, 6, 12, 24, 48, 96, 96]
 
 
+def test_6_1_doubles_no_more_when_all_but_a_batch_drains():
+    pcp = PerCpuPages(3, 9)
+    pcp.count = 9
+    assert [after_free_6_1(pcp, 0) for _ in range(3)] == [3, 6, 6]
+    assert pcp.free_factor == 1
+
+
 @pytest.mark.parametrize("order", [1, 3])
 def test_6_1_drains_everything_when_large_blocks_follow_a_drain(order):
     pcp = PerCpuPages(3, 30)
@@ -307,6 +320,30 @@ def test_6_12_drains_large_blocks_that_come_in_a_row():
     assert not pcp.prev_high_order
     freed(pcp, after_free_6_12, 9)
     assert not pcp.prev_high_order
+
+
+@pytest.mark.parametrize(("freed_before", "count", "drained"), [(2, 9, 0), (3, 9, 9), (3, 2, 0), (3, 3, 3), (90, 200, 96)])
+def test_6_12_wants_a_batch_freed_and_a_batch_there_before_it_drains_large_blocks(freed_before, count, drained):
+    pcp = PerCpuPages(3, 300, 3000)
+    pcp.prev_high_order, pcp.free_count, pcp.count = True, freed_before, count
+    assert after_free_6_12(pcp, 1) == drained
+
+
+def test_a_zone_that_is_short_changes_nothing_where_high_is_fixed():
+    pcp = PerCpuPages(3, 30, 30)
+    pcp.count, pcp.free_count = 35, 90
+    assert after_free_6_12(pcp, 0, True) == 27
+    assert pcp.high == 30
+
+
+@VERSIONS
+def test_each_allocation_ends_a_row_of_frees(rules):
+    zone = notebook_05()
+    pcp = zone.pcp[0]
+    pcp.free_factor = pcp.free_count = 8
+    alloc(zone, rules)
+    alloc(zone, rules)
+    assert (pcp.free_factor, pcp.free_count) == ((2, 8) if rules is PCP_6_1 else (8, 2))
 
 
 def test_6_12_drains_and_lowers_high_when_the_zone_is_short():

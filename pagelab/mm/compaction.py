@@ -25,8 +25,9 @@ def compact(zone: Zone, free: Callable[[Zone, int, int, int], None] = free_one_p
         From the old pfn of each block that moved to its new one, in the order of the moves.
 
     Source: compact_zone, isolate_migratepages, isolate_freepages and compaction_alloc, mm/compaction.c, 6.12.
-    Unlike the kernel, every movable page can be moved, nothing is remembered from one compaction to the next, what is freed goes past the
-    per-CPU lists, and 6.1 does not split what it set aside into single pages first. Only a whole zone is compacted, never for one request.
+    Unlike the kernel, every movable page can be moved, a block that finds no place of its size is not split, nothing is remembered from
+    one compaction to the next, what is freed goes past the per-CPU lists, and 6.1 does not split what it set aside into single pages first.
+    Only a whole zone is compacted, never for one request.
 
     >>> from pagelab.mm.page_alloc import alloc_pages, boot, free_pages
     >>> zone = boot(2048)
@@ -102,26 +103,22 @@ class _CompactControl:
     def _isolate_freepages(self, wanted: int) -> None:
         """Set free blocks aside, pageblock by pageblock downwards, until as many pages are there as wanted."""
         low = (self.migrate_pfn & -PAGEBLOCK_NR_PAGES) + PAGEBLOCK_NR_PAGES
-        start = self.free_pfn & -PAGEBLOCK_NR_PAGES
-        while start >= low:
-            first, self.free_pfn = self.free_pfn, start - PAGEBLOCK_NR_PAGES
-            if self._suitable_target(start):
-                self._isolate_freepages_block(start, first, wanted)
-                if self._pages() >= wanted:
-                    break
-            start -= PAGEBLOCK_NR_PAGES
+        while self.free_pfn >= low:
+            if self._suitable_target(self.free_pfn) and self._isolate_freepages_block(wanted):
+                break
+            self.free_pfn -= PAGEBLOCK_NR_PAGES
 
-    def _isolate_freepages_block(self, start: int, first: int, wanted: int) -> None:
-        for head, state in self.zone.pageblock(start):
-            if head >= first and state < HELD:
+    def _isolate_freepages_block(self, wanted: int) -> bool:
+        """Set free blocks of one pageblock aside, upwards; tell whether that was enough."""
+        for head, state in self.zone.pageblock(self.free_pfn):
+            if state < HELD:
                 order = state & 15
                 self.zone.unlink(head)
                 self.zone.hold(head, order)
                 self.freepages[order].append(head)
                 if self._pages() >= wanted:
-                    end = head + (1 << order)
-                    self.free_pfn = end if end < start + PAGEBLOCK_NR_PAGES else self.free_pfn
-                    return
+                    return True
+        return False
 
     def _pages(self) -> int:
         return sum(len(blocks) << order for order, blocks in enumerate(self.freepages))

@@ -1,8 +1,8 @@
 """Taking a pageblock out of use: its free pages go to lists that no request looks at, and what is freed in it goes there too."""
 
 from .page_alloc import free_one_page
-from .units import MAX_PAGE_ORDER, PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER
-from .zone import CMA, ISOLATE, MOVABLE, Zone
+from .units import PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER
+from .zone import ISOLATE, MOVABLE, Zone
 
 
 def isolate(zone: Zone, pfn: int) -> bool:
@@ -72,9 +72,8 @@ def _unisolate(zone: Zone, start: int, mt: int) -> bool:
     if zone.block_type(start) != ISOLATE:
         return False
     block = zone.block(start)
-    buddy = start ^ PAGEBLOCK_NR_PAGES
-    alone = block.kind == "free" and PAGEBLOCK_ORDER <= block.order < MAX_PAGE_ORDER
-    if alone and zone.page_is_buddy(buddy, PAGEBLOCK_ORDER) and zone.block_type(buddy) != ISOLATE:
+    alone = block.kind == "free" and block.order == PAGEBLOCK_ORDER
+    if alone and zone.page_is_buddy(start ^ PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER):
         # The two did not merge while one was isolated: a free brings them together, where a move would not.
         zone.unlink(start)
         zone.relabel(start, PAGEBLOCK_ORDER, mt)
@@ -101,7 +100,7 @@ def _has_unmovable_pages(zone: Zone, start: int) -> bool:
     pfn = start
     while pfn < start + PAGEBLOCK_NR_PAGES:
         block = zone.block(pfn)
-        if block.kind in ("hole", "reserved") or (block.kind == "in use" and block.mt not in (MOVABLE, CMA)):
+        if block.kind in ("hole", "reserved") or (block.kind == "in use" and block.mt != MOVABLE):
             return True
         pfn = block.head + (1 << block.order)
     return False
