@@ -70,7 +70,7 @@ class BuddyReplay:
     """
 
     def __init__(self, zones: Zones, kernel: Kernel) -> None:
-        self.zones, self.strict = zones, kernel.strict
+        self.zones, self.kernel, self.strict = zones, kernel, kernel.strict
         self.score, self.fallbacks = Score(), Score()
         self._before: dict[int, Event] = {}
         self._freed_pages: set[int] = set()
@@ -89,6 +89,20 @@ class BuddyReplay:
         if zone and event.kind in self._do:
             self._do[event.kind](zone, event)
         self._before[event.cpu] = event
+
+    def over(self, zones: Zones) -> "BuddyReplay":
+        """Return the same, with other zones in place of these."""
+        other = BuddyReplay(zones, self.kernel)
+        other.keep(self.kept())
+        return other
+
+    def kept(self) -> tuple[dict[int, Event], frozenset[int]]:
+        """Return what is remembered beside the zones."""
+        return dict(self._before), frozenset(self._freed_pages)
+
+    def keep(self, kept: tuple[dict[int, Event], frozenset[int]]) -> None:
+        """Bring back what `kept` returned."""
+        self._before, self._freed_pages = dict(kept[0]), set(kept[1])
 
     def _nothing(self, zone: Learning, event: Event) -> None:
         pass
@@ -122,8 +136,10 @@ class BuddyReplay:
             score.miss(_words(event, pfn))
             if taken:
                 self._free(zone, pfn, event.order, zone.block_type(pfn))
-        if (pfn != event.pfn or not taken) and _fits(zone, event) and zone.carve(event.pfn, event.order, rest):
-            zone.take(event.pfn, event.order, event.mt)
+        if (pfn != event.pfn or not taken) and _fits(zone, event):
+            zone.place(event.pfn, rest)
+            if carve(zone, event.pfn, event.order, rest):
+                zone.take(event.pfn, event.order, event.mt)
 
     def _predict(self, zone: Learning, order: int, mt: int) -> tuple[int, bool]:
         """Name the page that a request gets, and tell whether finding it took it already: a fallback moves blocks on its way."""
@@ -182,21 +198,52 @@ class BuddyReplay:
             return
         self._freed_pages.discard(event.pfn)
         while zone.free_block(event.pfn):
-            zone.carve(event.pfn, event.order, zone.block_type(event.pfn))
-        zone.vacate(event.pfn, event.order)
+            carve(zone, event.pfn, event.order, zone.block_type(event.pfn))
+        zone.occupy(event.pfn, event.order)
+        zone.give(event.pfn)
         self._free(zone, event.pfn, event.order, mt if mt >= 0 else zone.block_type(event.pfn))
         if mt < 0:
             zone.loosen(event.pfn)
 
     def _isolate(self, zone: Learning, event: Event) -> None:
         """Compaction takes a free block; from half a pageblock on, the pageblock becomes movable: __isolate_free_page."""
-        if not _fits(zone, event) or not zone.carve(event.pfn, event.order, zone.block_type(event.pfn)):
+        if not _fits(zone, event) or not carve(zone, event.pfn, event.order, zone.block_type(event.pfn)):
             return
         zone.take(event.pfn, event.order, MOVABLE)
         for page in range(event.pfn, event.pfn + (1 << event.order), PAGEBLOCK_NR_PAGES) if event.order >= PAGEBLOCK_ORDER - 1 else ():
             for head in zone.free_heads(page) if self.strict and zone.type_of(page) < MIGRATE_PCPTYPES else ():
                 zone.move(head, MOVABLE)
             zone.learn_type(page, MOVABLE)
+
+
+def carve(zone: Learning, pfn: int, order: int, mt: int) -> bool:
+    """Take a block out of the free block that holds it; halves go to the heads of the lists of mt.
+
+    Args:
+        zone: whose block it is.
+        pfn: the block's head.
+        order: 0..10.
+        mt: migratetype of what is left.
+
+    Returns:
+        Whether all of the block was free; a smaller free block at pfn leaves its list all the same.
+
+    >>> import numpy as np
+    >>> zone = Learning(16); zone.begin(np.ones(16, bool), strict=True)
+    >>> carve(zone, 6, 1, MOVABLE), [zone.blocks(order, MOVABLE) for order in range(4)]
+    (True, [[], [4], [0], [8]])
+    """
+    found = zone.free_block(pfn)
+    if not found:
+        return False
+    head, high = found
+    zone.unlink(head)
+    while high > order:
+        high -= 1
+        upper = head + (1 << high)
+        zone.link(head if pfn >= upper else upper, high, mt)
+        head = upper if pfn >= upper else head
+    return found[1] >= order
 
 
 def _fits(zone: Learning, event: Event) -> bool:

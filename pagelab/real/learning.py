@@ -4,12 +4,14 @@
 What the trace links later has a known place: ahead of those blocks at the head, behind them at the tail.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from pagelab.mm.free_set import free_blocks
 from pagelab.mm.units import MAX_PAGE_ORDER, NR_PAGE_ORDERS, PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER
-from pagelab.mm.zone import IN_USE, MIGRATE_PCPTYPES, MOVABLE, NOT_HEAD, Zone
+from pagelab.mm.zone import IN_USE, MIGRATE_PCPTYPES, MOVABLE, NOT_HEAD, UNMOVABLE, Zone
 
 # The list on which blocks of unknown type are kept: that of isolated pageblocks on a kernel with CMA, which no trace here shows.
 UNKNOWN = 5
@@ -160,19 +162,17 @@ class Learning(Zone):
         at = pfn - self.base
         self.state[at : at + (1 << order)] = bytes([NOT_HEAD]) * (1 << order)
 
-    def carve(self, pfn: int, order: int, mt: int) -> bool:
-        """Take a block out of the free block that holds it, halves going to the heads of the lists of mt; tell whether it was there."""
-        found = self.free_block(pfn)
-        if not found:
-            return False
-        head, high = found
-        Learning.unlink(self, head)
-        while high > order:
-            high -= 1
-            upper = head + (1 << high)
-            self.link(head if pfn >= upper else upper, high, mt)
-            head = upper if pfn >= upper else head
-        return found[1] >= order
+    def place(self, pfn: int, mt: int) -> None:
+        """Note that the free block at pfn, if its list was not known, is the head of the list of mt: the kernel is about to take it."""
+        if (block := self.block(pfn)).kind == "free" and block.mt == UNKNOWN:
+            Zone.unlink(self, block.head)
+            Zone.link(self, block.head, block.order, mt)
+
+    def occupy(self, pfn: int, order: int) -> None:
+        """Mark a block as one that is in use, whatever it was allocated as, to be given back next."""
+        if self.in_use(pfn) != order:
+            self.vacate(pfn, order)
+            Zone.take(self, pfn, order, max(self.type_of(pfn), UNMOVABLE))
 
     def loosen(self, pfn: int) -> None:
         """Note that the block just linked at pfn is on the list of a type that is not known."""
@@ -181,6 +181,20 @@ class Learning(Zone):
             Zone.move(self, block[0], UNKNOWN)
             self._forget(block[0])
             self.loose.add(block[0])
+
+    # A picture of it, for a tape.
+
+    def snapshot(self) -> Any:
+        """Return the whole state, with what is not known."""
+        unknown = frozenset(self.behind), frozenset(self.loose), tuple(self.never.items()), bytes(self.sure_type)
+        return super().snapshot(), unknown, self.strict
+
+    def restore(self, snapshot: Any) -> None:
+        """Bring back the state of a snapshot of a zone of the same span."""
+        kept, (behind, loose, never, sure_type), self.strict = snapshot
+        super().restore(kept)
+        self.behind, self.loose, self.never, self.sure_type = set(behind), set(loose), dict(never), bytearray(sure_type)
+        self.free = self.nr_free_pages()
 
     def free_pages(self) -> NDArray[np.bool_]:
         """Return a bool array, shape (nr_pages,): True where the page is on a free list."""
