@@ -30,6 +30,7 @@ class Ahead:
         self.marks: set[str] = set()
         self.seen: Counter[str] = Counter()
         last: dict[int, int] = {}
+        taken: dict[int, int] = {}
         for event in events:
             if event.kind == "mark":
                 self.boot = self.boot or event.text == "BOOT MODE"
@@ -38,6 +39,9 @@ class Ahead:
             if event.kind not in KINDS:
                 continue
             self.seen[event.kind] += 1
+            if event.kind == "extfrag" and taken.get(event.cpu) == event.pfn:
+                continue  # the second line of a take
+            taken[event.cpu] = event.pfn if event.kind == "take" else -1
             if event.line >= len(self.kinds):
                 self.kinds.extend(bytes(event.line + 1 - len(self.kinds)))
             if (before := last.get(event.pfn)) is not None:

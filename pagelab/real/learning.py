@@ -41,6 +41,8 @@ class Learning(Zone):
         self.sure_type = bytearray(len(self.pageblock_type))
         self.behind: set[int] = set()
         self.loose: set[int] = set()
+        self.trailing: set[int] = set()
+        self._at_tail = False
         self.never: dict[int, int] = {}
         low = self.start_pfn - self.base
         self.state[low : low + len(free)] = bytes([IN_USE]) * len(free)
@@ -73,9 +75,9 @@ class Learning(Zone):
     def exclude(self, order: int, mt: int, pfn: int, its_order: int) -> None:
         """Note that a pick of mt, which began at `order`, passed all blocks of unknown type on its way to the block at pfn."""
         for passed in range(order, min(its_order + 1, NR_PAGE_ORDERS)):
-            at_end = passed == its_order and pfn not in self.behind
             for block in self.candidates(passed, mt):
-                if not at_end or (block in self.loose and self.block(pfn).mt != UNKNOWN):
+                # On the list of the pick itself, those that were free from the beginning stand ahead of what was linked at the tail.
+                if passed < its_order or (pfn in self.behind and block not in self.loose and block not in self.trailing):
                     self.never[block] = self.never.get(block, 0) | 1 << mt
 
     # The primitives.
@@ -101,6 +103,7 @@ class Learning(Zone):
     def link(self, pfn: int, order: int, mt: int, tail: bool = False) -> None:
         """Link, and note what stands behind blocks whose place is not known."""
         super().link(pfn, order, mt, tail)
+        self._at_tail = tail
         self.free += 1 << order
         if tail and self.free_list[order][UNKNOWN]:
             self.behind.add(pfn)
@@ -121,6 +124,7 @@ class Learning(Zone):
     def _forget(self, pfn: int) -> None:
         self.behind.discard(pfn)
         self.loose.discard(pfn)
+        self.trailing.discard(pfn)
         self.never.pop(pfn, None)
 
     def relabel(self, pfn: int, order: int, mt: int) -> None:
@@ -175,25 +179,27 @@ class Learning(Zone):
             Zone.take(self, pfn, order, max(self.type_of(pfn), UNMOVABLE))
 
     def loosen(self, pfn: int) -> None:
-        """Note that the block just linked at pfn is on the list of a type that is not known."""
+        """Note that the block just linked with the page at pfn in it is on the list of a type that is not known."""
         block = self.free_block(pfn)
         if block:
             Zone.move(self, block[0], UNKNOWN)
             self._forget(block[0])
-            self.loose.add(block[0])
+            (self.trailing if self._at_tail else self.loose).add(block[0])
 
     # A picture of it, for a tape.
 
     def snapshot(self) -> Any:
         """Return the whole state, with what is not known."""
-        unknown = frozenset(self.behind), frozenset(self.loose), tuple(self.never.items()), bytes(self.sure_type)
+        places = frozenset(self.behind), frozenset(self.loose), frozenset(self.trailing)
+        unknown = places, tuple(self.never.items()), bytes(self.sure_type)
         return super().snapshot(), unknown, self.strict
 
     def restore(self, snapshot: Any) -> None:
         """Bring back the state of a snapshot of a zone of the same span."""
-        kept, (behind, loose, never, sure_type), self.strict = snapshot
+        kept, (places, never, sure_type), self.strict = snapshot
         super().restore(kept)
-        self.behind, self.loose, self.never, self.sure_type = set(behind), set(loose), dict(never), bytearray(sure_type)
+        self.behind, self.loose, self.trailing = map(set, places)
+        self.never, self.sure_type, self._at_tail = dict(never), bytearray(sure_type), False
         self.free = self.nr_free_pages()
 
     def free_pages(self) -> NDArray[np.bool_]:

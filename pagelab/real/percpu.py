@@ -220,6 +220,8 @@ class PerCpuReplay:
 
     def _not_here(self, page: int, at: int) -> None:
         """A list was empty: a page that was believed to be there had left, one that may be there is on another."""
+        if not any(other == at and page in lists.of[at] for lists, other in self._where.get(page, ())):
+            return  # what was learned of another page has shown it already
         types = self._maybe.get(page)
         silent = self.ahead.kind(self._parked_at[page]) not in ("alloc", "drain")
         if types is None or silent:

@@ -1,0 +1,157 @@
+"""A kernel to test the replay with: a model machine that writes down what it does as tracefs and /proc would print it."""
+
+import random
+from collections.abc import Iterator
+
+import numpy as np
+
+from pagelab.mm.act import Counted, Linked, Moved, Parked, Refused, Relabelled, Taken, Unlinked, Unparked
+from pagelab.mm.call import alloc_request, free_request, other_request, unpack
+from pagelab.mm.pcp import pcp_allowed
+from pagelab.mm.units import PAGEBLOCK_ORDER
+from pagelab.mm.zone import MOVABLE
+
+COLUMNS = {"free": 1 << 10, "hole": 1 << 20}
+
+
+def line(cpu, event, flags="....."):
+    return f"            test-1       [{cpu:03}] {flags}     1.000000: {event}"
+
+
+def page(pfn):
+    return f"page=(____ptrval____) pfn={pfn:#x}"
+
+
+def locked(pfn, order, mt, refill):
+    name = "mm_page_alloc_zone_locked"
+    return f"{name}: {page(pfn)} order={order} migratetype={mt} percpu_refill={int(refill)}"
+
+
+def extfrag(pfn, order, mt, fallback_order, theirs, owned):
+    fragmenting = int(fallback_order < PAGEBLOCK_ORDER)
+    orders = f"alloc_order={order} fallback_order={fallback_order} pageblock_order=9"
+    types = f"alloc_migratetype={mt} fallback_migratetype={theirs} fragmenting={fragmenting} change_ownership={int(owned)}"
+    return f"mm_page_alloc_extfrag: {page(pfn)} {orders} {types}"
+
+
+def picks(acts) -> Iterator[list]:
+    """Cut the acts of an allocation after each page that leaves the free lists."""
+    part = []
+    for act in acts:
+        part.append(act)
+        if isinstance(act, Taken):
+            yield part
+            part = []
+
+
+def taken_lines(part, order, mt, strict, refill):
+    """Write one page that left the free lists as 6.12 (strict) or 6.1 traces it."""
+    taken = part[-1]
+    unlinked = [act for act in part if isinstance(act, Unlinked)][-1]
+    moved = [act for act in part if isinstance(act, Moved)]
+    labels = [act for act in part if isinstance(act, Relabelled)]
+    line_locked = locked(taken.pfn, order, mt, refill)
+    if moved:
+        # Of 6.1 and 6.12 alike, the block that was found first is the one that the line of the fallback names.
+        counted = [act.pfn for act in part if isinstance(act, Counted)]
+        chosen = next((act for act in moved if act.pfn in counted[-1:]), moved[0])
+        fell = extfrag(taken.pfn if strict else chosen.pfn, order, mt, chosen.order, chosen.old, bool(labels))
+        return [line_locked, fell] if strict else [fell, line_locked]
+    if unlinked.mt != mt:
+        return [extfrag(taken.pfn, order, mt, unlinked.order, unlinked.mt, bool(labels))]
+    return [line_locked]
+
+
+class Traced:
+    """A machine whose requests leave lines."""
+
+    def __init__(self, machine, seed):
+        self.machine, self.source, self.live, self.lines = machine, random.Random(seed), [], []
+        self.strict = machine.kernel.strict
+
+    def say(self, text):
+        self.lines.append(line(0, f"tracing_mark_write: {text}"))
+
+    def alloc(self, order, mt, cpu, node):
+        request = alloc_request(order, mt, cpu, node)
+        acts = self.machine.acts(request, ())
+        if isinstance(acts[-1], Refused):
+            return
+        pcp = any(isinstance(act, Unparked) for act in acts)
+        last = acts[-1]
+        parts = list(picks(acts))
+        for part in parts[:-1] if pcp else parts:
+            lines = taken_lines(part, order, mt, self.strict, pcp_allowed(order))
+            self.lines += [line(cpu, one, "d..3." if pcp else "d..1.") for one in lines]
+        self.lines.append(line(cpu, f"mm_page_alloc: {page(last.pfn)} order={order} migratetype={mt} gfp_flags=GFP_KERNEL"))
+        self.live.append((last.pfn, order))
+
+    def free(self, at, cpu):
+        pfn, order = self.live.pop(at)
+        acts = self.machine.acts(free_request(pfn, cpu), ())
+        self.lines.append(line(cpu, f"mm_page_free: {page(pfn)} order={order}"))
+        self.drained(acts, cpu)
+
+    def drain(self):
+        self.drained(self.machine.acts(other_request("drain", 0), ()), 0)
+
+    def drained(self, acts, cpu):
+        out = None
+        for act in acts:
+            if isinstance(act, Unparked) and act.tail:
+                out = act
+            elif isinstance(act, Linked) and out:
+                text = f"mm_page_pcpu_drain: {page(out.pfn)} order={out.order} migratetype={act.mt}"
+                self.lines.append(line(cpu, text, "d..3."))
+                out = None
+
+    def random_request(self, orders, full):
+        zones = self.machine.zones
+        used = 1 - sum(zone.nr_free_pages() for zone in zones) / sum(zone.managed for zone in zones)
+        cpu = self.source.randrange(self.machine.cpus)
+        if self.source.random() < 0.002:
+            self.drain()
+        elif self.live and self.source.random() < (0.45 if used < full else 0.7):
+            self.free(self.source.randrange(len(self.live)), cpu)
+        else:
+            self.alloc(self.source.choice(orders), self.source.choice([0, 1, 1, 1, 2]), cpu, cpu * self.machine.nodes // self.machine.cpus)
+
+
+def write_snapshot(folder, name, machine):
+    """Write what /proc says of a machine."""
+    end = max(zone.end_pfn for zone in machine.zones)
+    flags, lines, info = np.full(end, 1 << 20, "<u8"), [], []
+    for z, zone in enumerate(machine.zones):
+        states = zone.page_states()
+        flags[zone.start_pfn : zone.end_pfn] = np.where(states < 0x60, 1 << 10, 0)
+        lines.append(f"Node {zone.node}, zone {zone.name:>8} " + "".join(f"{n:6} " for n in zone.counts()))
+        marks = machine.marks[z] if machine.marks else None
+        info.append(f"Node {zone.node}, zone {zone.name:>8}\n  pages free     {zone.nr_free_pages()}")
+        info += [f"        {mark}      {getattr(marks, mark)}" for mark in ("min", "low", "high") if marks]
+        spanned = zone.end_pfn - zone.start_pfn
+        info += [f"        spanned  {spanned}", f"        present  {spanned}", f"        managed  {zone.managed}", "  pagesets"]
+        for cpu, pcp in enumerate(zone.pcp):
+            info.append(f"    cpu: {cpu}\n              count: {pcp.count}\n              high:  {pcp.high}\n              batch: {pcp.batch}")
+        info.append(f"  start_pfn:           {zone.start_pfn}")
+    (folder / f"{name}.kpageflags").write_bytes(flags.tobytes())
+    (folder / f"{name}.zoneinfo").write_text("\n".join(info) + "\n")
+    for when in (".pre", ".post"):
+        (folder / f"{name}.buddyinfo{when}").write_text("\n".join(lines) + "\n")
+
+
+def write_capture(folder, machine, version, seed, before=2_000, requests=6_000, orders=(0, 0, 0, 0, 0, 0, 1, 2, 3), full=0.9):
+    """Run random requests and write them as a capture: some before the first snapshot, the others after it."""
+    traced = Traced(machine, seed)
+    for _ in range(before):
+        traced.random_request(orders, full)
+    traced.lines.clear()
+    traced.say("SNAP0 begin")
+    write_snapshot(folder, "S0", machine)
+    (folder / "S0.version").write_text(f"Linux version {version}.0-test\n")
+    traced.say("SNAP0 end")
+    for _ in range(requests):
+        traced.random_request(orders, full)
+    traced.say("SNAP1 begin")
+    write_snapshot(folder, "S1", machine)
+    (folder / "trace.txt").write_text("\n".join(["# tracer: nop", "#", *traced.lines]) + "\n")
+    return traced
