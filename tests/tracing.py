@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pagelab.mm.act import Counted, Linked, Moved, Parked, Refused, Relabelled, Taken, Unlinked, Unparked
+from pagelab.mm.act import Linked, Moved, Parked, Refused, Relabelled, Taken, Unlinked, Unparked
 from pagelab.mm.call import alloc_request, free_request, other_request, unpack
 from pagelab.mm.pcp import pcp_allowed
 from pagelab.mm.units import PAGEBLOCK_ORDER
@@ -14,8 +14,8 @@ from pagelab.mm.zone import MOVABLE
 COLUMNS = {"free": 1 << 10, "hole": 1 << 20}
 
 
-def line(cpu, event, flags="....."):
-    return f"            test-1       [{cpu:03}] {flags}     1.000000: {event}"
+def line(cpu, event, flags=".....", pid=1):
+    return f"            test-{pid}       [{cpu:03}] {flags}     1.000000: {event}"
 
 
 def page(pfn):
@@ -52,9 +52,8 @@ def taken_lines(part, order, mt, strict, refill):
     labels = [act for act in part if isinstance(act, Relabelled)]
     line_locked = locked(taken.pfn, order, mt, refill)
     if moved:
-        # Of 6.1 and 6.12 alike, the block that was found first is the one that the line of the fallback names.
-        counted = [act.pfn for act in part if isinstance(act, Counted)]
-        chosen = next((act for act in moved if act.pfn in counted[-1:]), moved[0])
+        # The search goes down from the largest block: the one it found is the largest that moved.
+        chosen = max(moved, key=lambda act: act.order)
         fell = extfrag(taken.pfn if strict else chosen.pfn, order, mt, chosen.order, chosen.old, bool(labels))
         return [line_locked, fell] if strict else [fell, line_locked]
     if unlinked.mt != mt:
@@ -93,16 +92,16 @@ class Traced:
         self.drained(acts, cpu)
 
     def drain(self):
-        self.drained(self.machine.acts(other_request("drain", 0), ()), 0)
+        self.drained(self.machine.acts(other_request("drain", 0), ()), 0, pid=2)
 
-    def drained(self, acts, cpu):
+    def drained(self, acts, cpu, pid=1):
         out = None
         for act in acts:
             if isinstance(act, Unparked) and act.tail:
                 out = act
             elif isinstance(act, Linked) and out:
                 text = f"mm_page_pcpu_drain: {page(out.pfn)} order={out.order} migratetype={act.mt}"
-                self.lines.append(line(cpu, text, "d..3."))
+                self.lines.append(line(cpu, text, "d..3.", pid))
                 out = None
 
     def random_request(self, orders, full):

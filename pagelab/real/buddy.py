@@ -61,6 +61,9 @@ def bypasses_lists(event: Event) -> bool:
     return (event.order > 3 and event.order != PAGEBLOCK_ORDER) or (event.softirq and event.depth >= 3)
 
 
+Kept = tuple[dict[int, Event], dict[int, int], dict[int, int]]
+
+
 class BuddyReplay:
     """The free lists of a machine, led by a trace.
 
@@ -73,7 +76,8 @@ class BuddyReplay:
         self.zones, self.kernel, self.strict = zones, kernel, kernel.strict
         self.score, self.fallbacks = Score(), Score()
         self._before: dict[int, Event] = {}
-        self._freed_pages: set[int] = set()
+        self._freed_pages: dict[int, int] = {}
+        self._changes: dict[int, int] = {}
         self._rmqueue, self._free = kernel.pcp.rmqueue_bulk, kernel.free_one_page
         self._do: dict[str, Callable[[Learning, Event], None]] = {
             "take": self._take,
@@ -96,13 +100,13 @@ class BuddyReplay:
         other.keep(self.kept())
         return other
 
-    def kept(self) -> tuple[dict[int, Event], frozenset[int]]:
+    def kept(self) -> Kept:
         """Return what is remembered beside the zones."""
-        return dict(self._before), frozenset(self._freed_pages)
+        return dict(self._before), dict(self._freed_pages), dict(self._changes)
 
-    def keep(self, kept: tuple[dict[int, Event], frozenset[int]]) -> None:
+    def keep(self, kept: Kept) -> None:
         """Bring back what `kept` returned."""
-        self._before, self._freed_pages = dict(kept[0]), set(kept[1])
+        self._before, self._freed_pages, self._changes = map(dict, kept)
 
     def _nothing(self, zone: Learning, event: Event) -> None:
         pass
@@ -114,7 +118,9 @@ class BuddyReplay:
         if self.strict:
             zone.learn_type(event.pfn, event.mt)
         elif fallback and fallback.fallback[2]:
-            zone.learn_type(fallback.pfn, event.mt)
+            for page in range(fallback.pfn, fallback.pfn + (1 << fallback.fallback[0]), PAGEBLOCK_NR_PAGES):
+                self._changes[page >> PAGEBLOCK_ORDER] = event.line
+                zone.learn_type(page, event.mt)
 
     def _extfrag_before(self, event: Event) -> Event | None:
         """Return the line that announces a fallback on 6.1; on 6.12 it comes after the take."""
@@ -180,7 +186,8 @@ class BuddyReplay:
             zone.learn_type(event.pfn, theirs)
 
     def _drain(self, zone: Learning, event: Event) -> None:
-        if self.strict or event.pfn in self._freed_pages:
+        block = event.pfn >> PAGEBLOCK_ORDER
+        if self.strict or self._freed_pages.get(event.pfn) == self._changes.get(block, 0):
             zone.learn_type(event.pfn, event.mt)
         self._give(zone, event, event.mt)
 
@@ -189,14 +196,14 @@ class BuddyReplay:
         if bypasses_lists(event):
             self._give(zone, event, zone.type_of(event.pfn))
         else:
-            self._freed_pages.add(event.pfn)
+            self._freed_pages[event.pfn] = self._changes.get(event.pfn >> PAGEBLOCK_ORDER, 0)
 
     def _give(self, zone: Learning, event: Event, mt: int) -> None:
         """Free a block as the rules do; where its list is not known, it may stand at the head of any."""
         if not _fits(zone, event):
             self.score.miss(f"line {event.line}: no block of order {event.order} can start at {event.pfn:#x}")
             return
-        self._freed_pages.discard(event.pfn)
+        self._freed_pages.pop(event.pfn, None)
         while zone.free_block(event.pfn):
             carve(zone, event.pfn, event.order, zone.block_type(event.pfn))
         zone.occupy(event.pfn, event.order)
@@ -213,6 +220,7 @@ class BuddyReplay:
         for page in range(event.pfn, event.pfn + (1 << event.order), PAGEBLOCK_NR_PAGES) if event.order >= PAGEBLOCK_ORDER - 1 else ():
             for head in zone.free_heads(page) if self.strict and zone.type_of(page) < MIGRATE_PCPTYPES else ():
                 zone.move(head, MOVABLE)
+            self._changes[page >> PAGEBLOCK_ORDER] = event.line
             zone.learn_type(page, MOVABLE)
 
 

@@ -39,6 +39,7 @@ class _Run:
     line: int
     order: int
     mt: int
+    pid: int
     moved: int = 0
     last: int = 0
 
@@ -68,7 +69,7 @@ class CountReplay:
         self._direct: set[int] = set()
         self._below: set[Learning] = set()
         self._filled: set[int] = set()
-        self._inserted: dict[int, Learning] = {}
+        self._inserted: dict[int, tuple[Learning, int]] = {}
         self._before: dict[int, Event] = {}
         self._do: dict[str, Callable[[Learning, PerCpuPages, Event], None]] = {
             "alloc": self._alloc,
@@ -112,7 +113,7 @@ class CountReplay:
         if zone is not run.zone:
             return False
         if run.kind == "drain":
-            return event.kind == "drain"
+            return event.kind == "drain" and event.pid == run.pid
         return event.kind in ("take", "extfrag") and (event.order, event.mt) == (run.order, run.mt)
 
     # What happens to the numbers.
@@ -138,7 +139,7 @@ class CountReplay:
             below = self._below_high(zone)
             self.kernel.pcp.on_alloc(pcp)
             blocks = self.kernel.pcp.refill(pcp, event.order, below)
-            run = self._runs[event.cpu] = _Run("refill", zone, blocks, event.line, event.order, event.mt)
+            run = self._runs[event.cpu] = _Run("refill", zone, blocks, event.line, event.order, event.mt, event.pid)
             self._filled.add(event.cpu)
         run.moved += 1
         pcp.count += 1 << event.order
@@ -162,15 +163,15 @@ class CountReplay:
 
     def _insert(self, zone: Learning, pcp: PerCpuPages, event: Event) -> None:
         pcp.count += 1 << event.order
-        self._inserted[event.cpu] = zone
+        self._inserted[event.cpu] = zone, event.pid
         pages = self.kernel.pcp.after_free(pcp, event.order, zone in self._below)
         if pages:
-            self._runs[event.cpu] = _Run("drain", zone, min(pages, pcp.count), event.line, event.order, -1)
+            self._runs[event.cpu] = _Run("drain", zone, min(pages, pcp.count), event.line, event.order, -1, event.pid)
 
     def _drain(self, zone: Learning, event: Event, holder: int) -> None:
         run = self._runs.get(event.cpu)
-        if not run and self._inserted.get(event.cpu) is zone:
-            run = self._runs[event.cpu] = _Run("drain", zone, 0, event.line, event.order, -1)
+        if not run and self._inserted.get(event.cpu) == (zone, event.pid):
+            run = self._runs[event.cpu] = _Run("drain", zone, 0, event.line, event.order, -1, event.pid)
         if run:
             run.last = 1 << event.order
             run.moved += run.last

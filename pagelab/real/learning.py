@@ -96,7 +96,8 @@ class Learning(Zone):
             found = [block for block in found if block in self.loose]
         if not found or (self.fell_back and mt == self.asked):
             return pfn
-        if len(found) == 1 and self.strict and self.type_of(found[0]) == mt:
+        placed = pfn < 0 or (found[0] not in self.loose and found[0] not in self.trailing)
+        if len(found) == 1 and placed and self.strict and self.type_of(found[0]) == mt:
             return found[0]
         raise UnsureError
 

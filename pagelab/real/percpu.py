@@ -44,8 +44,9 @@ class PerCpuReplay:
         self._lists: dict[tuple[int, Learning], _Lists] = {}
         self._where: dict[int, list[tuple[_Lists, int]]] = {}
         self._types: dict[int, int] = {}
+        self._changes: dict[int, int] = {}
         self._parked_at: dict[int, int] = {}
-        self._maybe: dict[int, set[int]] = {}
+        self._maybe: dict[int, tuple[set[int], int]] = {}
         self._batch: dict[int, int] = {}
         self._filling: dict[int, OrderedDict[int, None] | None] = {}
         self._direct: set[int] = set()
@@ -100,8 +101,7 @@ class PerCpuReplay:
             self.score.definite += 1
             if head != event.pfn:
                 self.score.miss(_words(event, head))
-        if event.pfn in self._maybe:
-            self._learn(event.pfn, event.mt)
+        self._learn_of(event.pfn, event.mt)
         for above in list(pages) if event.pfn in pages else ():
             if above == event.pfn:
                 break
@@ -126,8 +126,12 @@ class PerCpuReplay:
 
     def _extfrag(self, zone: Learning, event: Event) -> None:
         order, theirs, owned = event.fallback
-        for page in range(event.pfn, event.pfn + (1 << order), PAGEBLOCK_NR_PAGES) if owned or self.strict else ():
-            self._learn(page, event.mt if owned else theirs)
+        for page in range(event.pfn, event.pfn + (1 << order), PAGEBLOCK_NR_PAGES) if owned else ():
+            block = page >> PAGEBLOCK_ORDER
+            self._changes[block] = self._changes.get(block, 0) + 1
+            self._types[block] = event.mt
+        if self.strict and not owned:
+            self._learn(event.pfn, theirs)
         before = self._before.get(event.cpu)
         if self.strict and not (before and before.kind == "take" and before.pfn == event.pfn) and pcp_allowed(event.order):
             if event.depth >= LOCKED:
@@ -169,7 +173,7 @@ class PerCpuReplay:
         for one in types:
             self._put(lists, pindex(order, one), event)
         if mt < 0:
-            self._maybe[event.pfn] = set(types)
+            self._maybe[event.pfn] = set(types), self._changes.get(event.pfn >> PAGEBLOCK_ORDER, 0)
 
     def _put(self, lists: _Lists, at: int, event: Event, tail: bool = False) -> None:
         pages = lists.of[at]
@@ -180,8 +184,10 @@ class PerCpuReplay:
         self._parked_at[event.pfn] = event.line
 
     def _drain(self, zone: Learning, event: Event) -> None:
-        if self.strict or event.pfn in self._maybe:
+        if self.strict:
             self._learn(event.pfn, event.mt)
+        else:
+            self._learn_of(event.pfn, event.mt)
         self._remove(event.pfn)
 
     def _leave(self, page: int) -> None:
@@ -204,11 +210,20 @@ class PerCpuReplay:
         return MOVABLE if mt >= MIGRATE_PCPTYPES else mt
 
     def _learn(self, pfn: int, mt: int) -> None:
-        """Note a pageblock's type; pages of it that may be on several lists are on one."""
+        """Note a pageblock's type; pages of it that came since it changed last, and may be on several lists, are on one."""
         block = pfn >> PAGEBLOCK_ORDER
-        self._types[block] = mt
-        for page in [page for page in self._maybe if page >> PAGEBLOCK_ORDER == block]:
+        self._types[block], now = mt, self._changes.get(block, 0)
+        for page in [page for page, (_, then) in self._maybe.items() if page >> PAGEBLOCK_ORDER == block and then == now]:
             self._settle(page, self._type(pfn))
+
+    def _learn_of(self, page: int, mt: int) -> None:
+        """Note what type a page's pageblock had when the page came, if that was not known."""
+        if page not in self._maybe:
+            return
+        if self._maybe[page][1] == self._changes.get(page >> PAGEBLOCK_ORDER, 0):
+            self._learn(page, mt)
+        else:
+            self._settle(page, MOVABLE if mt >= MIGRATE_PCPTYPES else mt)
 
     def _settle(self, page: int, mt: int) -> None:
         del self._maybe[page]
@@ -222,7 +237,7 @@ class PerCpuReplay:
         """A list was empty: a page that was believed to be there had left, one that may be there is on another."""
         if not any(other == at and page in lists.of[at] for lists, other in self._where.get(page, ())):
             return  # what was learned of another page has shown it already
-        types = self._maybe.get(page)
+        types = self._maybe[page][0] if page in self._maybe else None
         silent = self.ahead.kind(self._parked_at[page]) not in ("alloc", "drain")
         if types is None or silent:
             self._leave(page)
@@ -233,7 +248,7 @@ class PerCpuReplay:
                 lists.of[at].pop(page, None)
         self._where[page] = [(lists, other) for lists, other in self._where[page] if other != at]
         if len(types) == 1:
-            self._learn(page, next(iter(types)))
+            self._learn_of(page, next(iter(types)))
 
 
 def _words(event: Event, pfn: int) -> str:

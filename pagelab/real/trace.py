@@ -17,7 +17,7 @@ VMEMMAP_BASE, STRUCT_PAGE = 0xFFFFEA0000000000, 64
 MAX_PFN = 1 << 40  # 4 PiB of memory: all that 52 bits of physical address can name
 
 # TASK-PID, with record-tgid the thread group, [CPU], flags, timestamp, event.
-_LINE = re.compile(r"\s*.+-\d+\s+(?:\([\s\d-]+\)\s+)?\[(\d{1,5})\]\s+([a-zA-Z.\d]{3}[.\da-f][a-zA-Z.\d]{0,2})\s+\d+\.\d+: (\w+): ?(.*)")
+_LINE = re.compile(r"\s*.+-(\d{1,9})\s+(?:\([\s\d-]+\)\s+)?\[(\d{1,5})\]\s+([a-zA-Z.\d]{3}[.\da-f][a-zA-Z.\d]{0,2})\s+\d+\.\d+: (\w+): ?(.*)")
 _LOST = re.compile(r"CPU:(\d{1,5}) \[LOST (\d{1,18}) EVENTS\]")
 _PFN = r"page=\S+ pfn=(0x[0-9a-fA-F]{1,16}|\d{1,19}) "
 _FORMS = {
@@ -43,7 +43,7 @@ class Event(NamedTuple):
     kind is "alloc" (to a caller), "free" (by a caller), "batched" (a page of a batch reaches its list), "take" (off the buddy lists),
     "drain" (back to them), "extfrag" (a fallback), "isolate" (compaction takes a free block), "mark" (text) or "lost" (number of events).
     softirq and depth are the context in which it was traced. refill: a take for a per-CPU list. fallback: the order of the block, its
-    migratetype, and whether the pageblock changed.
+    migratetype, and whether the pageblock changed. pid: of the task that was running.
     """
 
     line: int
@@ -58,6 +58,7 @@ class Event(NamedTuple):
     fallback: tuple[int, int, bool] = (-1, -1, False)
     text: str = ""
     number: int = 0
+    pid: int = -1
 
 
 def read_events(lines: Iterable[tuple[int, str]], place: str = "trace.txt") -> Iterator[Event]:
@@ -89,27 +90,27 @@ def read_events(lines: Iterable[tuple[int, str]], place: str = "trace.txt") -> I
                 yield Event(number, "lost", int(lost[1]), False, 0, number=int(lost[2]))
                 continue
             fail(f"{place} line {number}", f"{shorten(text)} is not understood", LAYOUT)
-        name = found[3]
+        name = found[4]
         if name in readers:
             kind, form = readers[name]
-            fields = form.match(found[4])
+            fields = form.match(found[5])
             if not fields:
-                fail(f"{place} line {number}", f"{name} has {shorten(found[4])}", "the fields that 6.1 and 6.12 print")
+                fail(f"{place} line {number}", f"{name} has {shorten(found[5])}", "the fields that 6.1 and 6.12 print")
             yield _check(_EVENTS[kind](number, kind, found, fields), place)
         elif name == "tracing_mark_write":
-            yield Event(number, "mark", int(found[1]), False, 0, text=found[4].strip())
+            yield Event(number, "mark", int(found[2]), False, 0, text=found[5].strip())
 
 
 def _context(number: int, kind: str, found: re.Match[str]) -> tuple[int, str, int, bool, int]:
     """Read the CPU and the flags: irqs-off, need-resched, hardirq/softirq, preempt-depth."""
-    flags = found[2]
+    flags = found[3]
     depth = flags[3]
-    return number, kind, int(found[1]), flags[2] in "sSH", 0 if depth == "." else int(depth, 16)
+    return number, kind, int(found[2]), flags[2] in "sSH", 0 if depth == "." else int(depth, 16)
 
 
 def _page(number: int, kind: str, found: re.Match[str], fields: re.Match[str]) -> Event:
     mt, refill = (int(fields[3]) if kind in _WITH_TYPE else -1), kind == "take" and fields[4] == "1"
-    return Event(*_context(number, kind, found), int(fields[1], 0), int(fields[2]), mt, refill)
+    return Event(*_context(number, kind, found), int(fields[1], 0), int(fields[2]), mt, refill, pid=int(found[1]))
 
 
 def _extfrag(number: int, kind: str, found: re.Match[str], fields: re.Match[str]) -> Event:
