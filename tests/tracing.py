@@ -5,11 +5,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pagelab.mm.act import Linked, Moved, Parked, Refused, Relabelled, Taken, Unlinked, Unparked
-from pagelab.mm.call import alloc_request, free_request, other_request, unpack
+from pagelab.mm.act import Linked, Moved, Refused, Relabelled, Taken, Unlinked, Unparked
+from pagelab.mm.call import alloc_request, free_request, other_request
 from pagelab.mm.pcp import pcp_allowed
 from pagelab.mm.units import PAGEBLOCK_ORDER
-from pagelab.mm.zone import MOVABLE
 
 COLUMNS = {"free": 1 << 10, "hole": 1 << 20}
 
@@ -75,6 +74,7 @@ class Traced:
         request = alloc_request(order, mt, cpu, node)
         acts = self.machine.acts(request, ())
         if isinstance(acts[-1], Refused):
+            self.lines.append(line(cpu, f"mm_page_alloc: page=(null) pfn=0x0 order={order} migratetype={mt} gfp_flags=GFP_KERNEL"))
             return
         pcp = any(isinstance(act, Unparked) for act in acts)
         last = acts[-1]
@@ -130,7 +130,9 @@ def write_snapshot(folder, name, machine):
         spanned = zone.end_pfn - zone.start_pfn
         info += [f"        spanned  {spanned}", f"        present  {spanned}", f"        managed  {zone.managed}", "  pagesets"]
         for cpu, pcp in enumerate(zone.pcp):
-            info.append(f"    cpu: {cpu}\n              count: {pcp.count}\n              high:  {pcp.high}\n              batch: {pcp.batch}")
+            info.append(
+                f"    cpu: {cpu}\n              count: {pcp.count}\n              high:  {pcp.high}\n              batch: {pcp.batch}"
+            )
         info.append(f"  start_pfn:           {zone.start_pfn}")
     (folder / f"{name}.kpageflags").write_bytes(flags.tobytes())
     (folder / f"{name}.zoneinfo").write_text("\n".join(info) + "\n")

@@ -89,8 +89,10 @@ class CountReplay:
             self._drain(zone, event, holder)
         else:
             self._inserted.pop(event.cpu, None)
+            if event.kind == "alloc" and event.pfn <= 0:
+                self._below_high(None, event.order)
             pcp = self.lists.get((zone.node, zone.name, event.cpu)) if zone else None
-            if zone and pcp and event.kind in self._do and (pcp_allowed(event.order) or event.kind == "batched"):
+            if zone and pcp and event.kind in self._do:
                 self._do[event.kind](zone, pcp, event)
         self._before[event.cpu] = event
 
@@ -118,13 +120,15 @@ class CountReplay:
 
     # What happens to the numbers.
 
-    def _below_high(self, zone: Learning) -> bool:
-        """Tell whether the zone, or one that was tried before it, has no more free pages than its high watermark; 6.12 remembers it."""
+    def _below_high(self, zone: Learning | None, order: int) -> bool:
+        """Note the zones tried that fail the test against their high watermark, all of them where no page was found; 6.12 remembers it."""
         if not self.kernel.auto_tuned:
             return False
         for other in self.zones.all:
-            if other.node == zone.node and other.start_pfn >= zone.start_pfn and other.free <= self.high[other.node, other.name]:
-                self._below.add(other)
+            if zone is None or (other.node == zone.node and other.start_pfn >= zone.start_pfn):
+                enough = other.free - (1 << order) >= self.high[other.node, other.name]
+                if not enough or (order and other.largest_free_order() < order):
+                    self._below.add(other)
         return zone in self._below
 
     def _take(self, zone: Learning, pcp: PerCpuPages, event: Event) -> None:
@@ -132,11 +136,12 @@ class CountReplay:
         if event.kind == "extfrag" and (not self.kernel.strict or (before and before.kind == "take" and before.pfn == event.pfn)):
             return
         if event.depth < LOCKED:
+            self._below_high(zone, event.order)
             self._direct.add(event.pfn)
             return
         run = self._runs.get(event.cpu)
         if not run:
-            below = self._below_high(zone)
+            below = self._below_high(zone, event.order)
             self.kernel.pcp.on_alloc(pcp)
             blocks = self.kernel.pcp.refill(pcp, event.order, below)
             run = self._runs[event.cpu] = _Run("refill", zone, blocks, event.line, event.order, event.mt, event.pid)
@@ -145,11 +150,11 @@ class CountReplay:
         pcp.count += 1 << event.order
 
     def _alloc(self, zone: Learning, pcp: PerCpuPages, event: Event) -> None:
-        if event.pfn in self._direct or event.mt >= MIGRATE_PCPTYPES:
+        if event.pfn in self._direct or event.mt >= MIGRATE_PCPTYPES or not pcp_allowed(event.order):
             self._direct.discard(event.pfn)
             return
         if event.cpu not in self._filled:
-            self._below_high(zone)
+            self._below_high(zone, event.order)
             self.kernel.pcp.on_alloc(pcp)
         self._filled.discard(event.cpu)
         pcp.count = max(pcp.count - (1 << event.order), 0)
@@ -181,7 +186,9 @@ class CountReplay:
     def _close(self, cpu: int, run: _Run) -> None:
         del self._runs[cpu]
         if run.kind == "refill":
-            self._count(self.refills, run, run.moved == run.expected)
+            # A zone that has no block left ends a refill early.
+            ended = run.moved < run.expected and run.zone.largest_free_order() < run.order
+            self._count(self.refills, run, run.moved == run.expected or ended)
             return
         if not run.moved:
             self.drains.false += 1

@@ -19,7 +19,6 @@ from pagelab.real.learning import UNKNOWN, Learning
 from pagelab.real.replay import BEGIN, END, TRACE, rules_of, zones_of
 from pagelab.real.trace import Event, read_events
 
-
 Step = tuple[Event, ...]
 
 

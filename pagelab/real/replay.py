@@ -212,12 +212,14 @@ def _cannot(ahead: Ahead) -> str:
 
 def _lists(info: dict[ZoneKey, ZoneInfo], kernel: Kernel) -> dict[tuple[int, str, int], PerCpuPages]:
     """Begin the numbers of the per-CPU lists as zoneinfo has them; the bounds of `high` on 6.12 follow from the zone's size."""
-    found = {}
+    found, nodes = {}, len({node for node, _ in info})
     for (node, name), zone in info.items():
+        # zoneinfo names all CPUs in each zone; those of the zone's node share its pages.
+        cpus = max(len(zone.lists) // nodes, 1)
         for cpu, (high, batch) in zone.lists.items():
             low, most = high, high
             if kernel.auto_tuned and "low" in zone.marks:
-                low, most = (high_of(pages, len(zone.lists), batch) for pages in (zone.marks["low"], zone.managed // HIGH_FRACTION))
+                low, most = (high_of(pages, cpus, batch) for pages in (zone.marks["low"], zone.managed // HIGH_FRACTION))
             pcp = PerCpuPages(max(batch, 1), low, most)
             pcp.high, pcp.count = high, zone.pcp.get(cpu, 0)
             found[node, name, cpu] = pcp
