@@ -130,9 +130,8 @@ def write_snapshot(folder, name, machine):
         spanned = zone.end_pfn - zone.start_pfn
         info += [f"        spanned  {spanned}", f"        present  {spanned}", f"        managed  {zone.managed}", "  pagesets"]
         for cpu, pcp in enumerate(zone.pcp):
-            info.append(
-                f"    cpu: {cpu}\n              count: {pcp.count}\n              high:  {pcp.high}\n              batch: {pcp.batch}"
-            )
+            numbers = f"count: {pcp.count}", f"high:  {pcp.high}", f"batch: {pcp.batch}"
+            info += [f"    cpu: {cpu}", *(f"              {number}" for number in numbers)]
         info.append(f"  start_pfn:           {zone.start_pfn}")
     (folder / f"{name}.kpageflags").write_bytes(flags.tobytes())
     (folder / f"{name}.zoneinfo").write_text("\n".join(info) + "\n")

@@ -106,7 +106,7 @@ class BuddyReplay:
 
     def keep(self, kept: Kept) -> None:
         """Bring back what `kept` returned."""
-        self._before, self._freed_pages, self._changes = map(dict, kept)
+        self._before, self._freed_pages, self._changes = dict(kept[0]), dict(kept[1]), dict(kept[2])
 
     def _nothing(self, zone: Learning, event: Event) -> None:
         pass

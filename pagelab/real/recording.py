@@ -110,7 +110,7 @@ def record(capture: Capture, zone: str, node: int = 0, lines: tuple[int, int] | 
     >>> from pagelab.real.capture import example
     >>> tape = record(example("612-hi-256M-1cpu"), "DMA32", lines=(6691, 6704))
     >>> tape.text[:30], hex(tape.received[-1])
-    ('', '')
+    ('free 32252; free 34868; free 2', '0x8834')
     """
     version, kernel = rules_of(capture.kernel)
     zones = {(one.node, one.name): one for one in zones_of(capture, "S0", kernel.strict).all}
@@ -181,7 +181,7 @@ def step_at(tape: Tape[Recording], line: int) -> int:
 
     >>> from pagelab.real.capture import example
     >>> step_at(record(example("612-hi-256M-1cpu"), "DMA32", lines=(6691, 6704)), 6700)
-    1
+    7
     """
     start = tape.at(0)
     for k, step in enumerate(start.steps[start.done :]):
@@ -205,7 +205,7 @@ def as_machine(tape: Tape[Recording], k: int) -> Machine:
 
     >>> from pagelab.real.capture import example
     >>> as_machine(record(example("612-hi-256M-1cpu"), "DMA32", lines=(6691, 6704)), 0).zone.blocks(2, 0)
-    []
+    [20592]
     """
     recording = tape.at(k)
     learned = recording.zone

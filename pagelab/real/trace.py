@@ -17,9 +17,8 @@ VMEMMAP_BASE, STRUCT_PAGE = 0xFFFFEA0000000000, 64
 MAX_PFN = 1 << 40  # 4 PiB of memory: all that 52 bits of physical address can name
 
 # TASK-PID, with record-tgid the thread group, [CPU], flags, timestamp, event.
-_LINE = re.compile(
-    r"\s*.+-(\d{1,9})\s+(?:\([\s\d-]+\)\s+)?\[(\d{1,5})\]\s+([a-zA-Z.\d]{3}[.\da-f][a-zA-Z.\d]{0,2})\s+\d+\.\d+: (\w+): ?(.*)"
-)
+_FLAGS = r"[a-zA-Z.\d]{3}[.\da-f][a-zA-Z.\d]{0,2}"
+_LINE = re.compile(r"\s*.+-(\d{1,9})\s+(?:\([\s\d-]+\)\s+)?\[(\d{1,5})\]\s+(" + _FLAGS + r")\s+\d+\.\d+: (\w+): ?(.*)")
 _LOST = re.compile(r"CPU:(\d{1,5}) \[LOST (\d{1,18}) EVENTS\]")
 _PFN = r"page=\S+ pfn=(0x[0-9a-fA-F]{1,16}|\d{1,19}) "
 _FORMS = {
