@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from copy import copy
 from typing import Any, Self
 
-from .act import Act, Asked, Refused, Watched
+from .act import Act, Asked, Checked, Refused, Relabelled, Watched, redo
 from .allocator import REFUSED as REFUSED
 from .allocator import Allocator
 from .call import FREE as FREE
@@ -231,6 +231,22 @@ class Machine(Allocator):
         if watched.apply(request, received) == REFUSED:
             acts.append(Refused(asked.order, asked.mt))
         return acts
+
+    def redo(self, acts: Sequence[Act]) -> None:
+        """Do the first acts of a request again, each in its zone, and mark the blocks that it then holds."""
+        of: list[list[Act]] = [[] for _ in self.zones]
+        z = 0
+        for act in acts:
+            match act:
+                case Checked(z):
+                    pass
+                case Relabelled():
+                    pass  # a pageblock may begin before its zone does: it is in the zone of the act before
+                case _ if (pfn := getattr(act, "pfn", -1)) >= 0:
+                    z = self.zone_of(pfn)
+            of[z].append(act)
+        for zone, its in zip(self.zones, of, strict=True):
+            redo(zone, its)
 
     def _asked(self, call: Call, request: int, received: Sequence[int]) -> Asked:
         match call.verb:
