@@ -38,10 +38,13 @@ class Machine(Allocator):
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
+        self._moves: list[Moves] = []
         super().__init__(*args, **options)
+
+    def _choose(self, kernel: str) -> None:
+        super()._choose(kernel)
         self._plans: dict[int, Plan] = {}
         self._merge = self.kernel.free_one_page
-        self._moves: list[Moves] = []
 
     def _stand_on(self, zones: Sequence[Zone]) -> None:
         super()._stand_on(zones)
@@ -275,6 +278,24 @@ class Machine(Allocator):
         other._stand_on(zones)
         other._begin()
         other._moves = []
+        return other
+
+    def under(self, kernel: str) -> Self:
+        """Return a machine in the same state that goes on under another kernel's rules; what its CPUs counted begins anew.
+
+        Raises:
+            ValueError: the kernel is not modelled.
+
+        >>> machine(16).under("6.1").version
+        '6.1'
+        """
+        other = self.blank()
+        other._choose(kernel)
+        other.restore(self.snapshot())
+        for z, zone in enumerate(other.zones):
+            for old, new in zip(zone.pcp, other._pageset(z), strict=False):
+                old.high, old.high_min, old.high_max = new.high, new.high_min, new.high_max
+                old.alloc_factor = old.free_factor = old.free_count = 0
         return other
 
     def snapshot(self) -> MachineSnapshot:
