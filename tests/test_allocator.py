@@ -1,8 +1,9 @@
 """The allocator of a whole machine: which zone serves, from which list, and what is counted."""
 
 import pytest
-from zones import lists
+from zones import contents, lists
 
+from pagelab.lab.stand_in import LifoOnly
 from pagelab.mm.act import Checked, Linked, Looked, Parked, Refused, Taken, Unlinked, Unparked
 from pagelab.mm.allocator import REFUSED, Allocator
 from pagelab.mm.boot import boot_machine
@@ -308,6 +309,33 @@ def test_a_free_finds_its_page_where_compaction_moved_it():
 def test_a_machine_that_cannot_be(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+def test_another_kernel_goes_on_from_the_same_state():
+    on = small(cpus=2)
+    pages = run(on, [alloc_request(0)] * 30)
+    on.free_pages(pages[0], 0)
+    old = on.under("6.1")
+    assert (old.version, old.min_free_kbytes, old.marks) == ("6.1", 886, on.marks)
+    assert contents(old.zone) == contents(on.zone)
+    assert [list(blocks) for blocks in old.zone.pcp[0].lists] == [list(blocks) for blocks in on.zone.pcp[0].lists]
+    assert on.zone.pcp[0].high_max > old.zone.pcp[0].high_max == old.zone.pcp[0].high_min
+    before = contents(on.zone)
+    old.alloc_pages(4)
+    assert contents(on.zone) == before
+    assert on.version == "6.12"
+    with pytest.raises(ValueError, match="kernel '5.4' is not modelled"):
+        on.under("5.4")
+
+
+def test_a_stand_in_takes_the_place_of_every_zone():
+    on = boot_machine([(256, 8192)])
+    other = on.like(LifoOnly)
+    other.restore(on.snapshot())
+    assert {type(zone) for zone in other.zones} == {LifoOnly}
+    assert (other.free, other.marks) == (on.free, on.marks)
+    other.alloc_pages(0)
+    assert on.free != other.free
 
 
 def test_a_wrong_count_is_found():

@@ -296,6 +296,7 @@ class Machine(Allocator):
             for old, new in zip(zone.pcp, other._pageset(z), strict=False):
                 old.high, old.high_min, old.high_max = new.high, new.high_min, new.high_max
                 old.alloc_factor = old.free_factor = old.free_count = 0
+                old.prev_high_order = False
         return other
 
     def snapshot(self) -> MachineSnapshot:
