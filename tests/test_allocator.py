@@ -276,6 +276,15 @@ def test_what_is_freed_in_an_isolated_pageblock_goes_past_the_lists_and_is_not_f
     on.validate()
 
 
+@pytest.mark.parametrize("verb", ["isolate", "unisolate"])
+@pytest.mark.parametrize("pfn", [0, 300, 4095, 70_000])
+def test_a_page_that_is_not_there_cannot_be_isolated(verb, pfn):
+    on = Machine([zone(16, 256, "DMA"), zone(512, 65_536, "DMA32")])
+    for do in (on.apply, on.acts):
+        with pytest.raises(ValueError, match=f"cannot {verb} pfn {pfn}: in zone DMA(32)?, no page of this zone is at {pfn}"):
+            do(other_request(verb, pfn), [])
+
+
 def test_a_free_finds_its_page_where_compaction_moved_it():
     on = machine(2048)
     received = run(on, [alloc_request(0)] * 1500)

@@ -236,8 +236,15 @@ class Allocator:
         return moved
 
     def isolate(self, pfn: int, end: bool = False) -> bool:
-        """Isolate the pageblock of pfn, or end that; tell whether that was done."""
-        done = (self.kernel.unisolate if end else self.kernel.isolate)(self.zones[self.zone_of(pfn)], pfn)
+        """Isolate the pageblock of pfn, or end that; tell whether that was done.
+
+        Raises:
+            ValueError: no zone has this page.
+        """
+        zone = self.zones[self.zone_of(pfn)]
+        if not zone.start_pfn <= pfn < zone.end_pfn:
+            raise ValueError(f"cannot {'un' * end}isolate pfn {pfn}: in zone {zone.name}, {zone.block(pfn)}")
+        done = (self.kernel.unisolate if end else self.kernel.isolate)(zone, pfn)
         self._count()
         return done
 
