@@ -24,7 +24,7 @@ TABLE = {
         *("slab_layout", "slub", "struct_page", "free_state", "memmap", "dax", "sg"),
     ],
     "lab/": [
-        *("__init__", "request", "tape", "scenario", "caption", "question", "stand_in", "variant", "reason"),
+        *("__init__", "request", "tape", "scenario", "machine_caption", "caption", "question", "stand_in", "variant", "reason"),
         *("exercise", "progress", "task"),
     ],
     "real/": [

@@ -20,6 +20,12 @@ def test_typed_requests_run_on_free_memory():
     assert text().at(0).zone.nr_free_pages() == 16
 
 
+def test_a_machine_with_per_cpu_lists_and_watermarks():
+    tape = text("alloc 0; alloc 0 cpu 1; alloc 0", "48 MiB", kernel="6.1", cpus=2, pcp=True, min_free_kbytes=886)
+    assert list(tape.received) == [0, 3, 1]
+    assert (tape.at(0).version, tape.at(0).marks[0].low) == ("6.1", 276)
+
+
 def test_what_cannot_run_is_an_error():
     with pytest.raises(RequestError, match="cannot free pfn 3"):
         text("alloc 0; free 3")

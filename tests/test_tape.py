@@ -8,8 +8,10 @@ from zones import MOVE, contents, lists
 
 from pagelab.lab.request import RequestError
 from pagelab.lab.tape import KEYFRAME, Tape
-from pagelab.mm.act import redo
+from pagelab.mm.act import Asked, redo
+from pagelab.mm.call import other_request
 from pagelab.mm.machine import (
+    COMPACTED,
     FREE,
     NOTHING,
     REFUSED,
@@ -301,3 +303,85 @@ def test_any_model_can_be_taped():
     assert tape.acts(2) == [(4, 3)]
     with pytest.raises(ValueError, match="10 is too much"):
         tape.then([1, 10])
+
+
+# A machine with everything.
+
+FULL = {"pages": 4096, "cpus": 2, "pcp": True, "min_free_kbytes": 512}
+
+
+def whole_state(model):
+    """Return all that a machine holds: pages, lists, what CPUs keep, and what it counts."""
+    parked = [[(pcp.pack().tobytes(), pcp.count) for pcp in zone.pcp] for zone in model.zones]
+    return [contents(zone) for zone in model.zones], parked, model.free, model.below_high
+
+
+@cache
+def full_tape(kernel):
+    """Return a tape of 9,500 requests on a machine with per-CPU lists and watermarks, with drains and compactions among them."""
+    rng, tape = random.Random(4), Tape(machine(kernel=kernel, **FULL))
+    model, requests, received, live = tape.at(0), [], [], []
+    while len(requests) < 9500:
+        chance = rng.random()
+        if chance < 0.003:
+            requests.append(other_request(rng.choice(["drain", "compact"])))
+        elif live and chance < 0.45:
+            requests.append(free_received(live.pop(rng.randrange(len(live))), rng.randrange(2)))
+        else:
+            requests.append(alloc_request(rng.choice([0, 0, 0, 1, 2, 4]), rng.choice([0, 1, 1, 2]), rng.randrange(2), atomic=chance > 0.9))
+        received.append(model.apply(requests[-1], received))
+        if received[-1] >= 0:
+            live.append(len(requests) - 1)
+    return tape.then(requests)
+
+
+@pytest.mark.parametrize("kernel", ["6.1", "6.12"])
+def test_at_any_step_of_a_full_machine_the_tape_holds_what_a_plain_run_holds(kernel):
+    tape, model, received = full_tape(kernel), machine(kernel=kernel, **FULL), []
+    steps = {*range(0, 9501, 371), *range(KEYFRAME - 2, KEYFRAME + 3), *range(2 * KEYFRAME - 2, 2 * KEYFRAME + 3)}
+    for k, request in enumerate([*tape.requests, 0]):
+        if k in steps:
+            assert whole_state(tape.at(k)) == whole_state(model)
+            tape.at(k).validate()
+        received.append(model.apply(request, received))
+    assert received[:-1] == list(tape.received)
+    assert received.count(COMPACTED) > 3
+
+
+def test_acts_of_a_full_machine_do_the_request():
+    tape = full_tape("6.12")
+    for k in [*range(50), *range(KEYFRAME - 5, KEYFRAME + 5), *range(9300, 9400)]:
+        model = tape.at(k)
+        acts = model.acts(tape.requests[k], tape.received[:k])
+        assert whole_state(model) == whole_state(tape.at(k + 1))
+        assert acts == tape.acts(k)
+
+
+def test_a_fork_of_a_full_machine_forgets_the_compactions_that_came_after():
+    tape = full_tape("6.12")
+    step = list(tape.received).index(COMPACTED)
+    assert len(tape.at(step)._moves) == 0
+    assert len(tape.at(step + 1)._moves) == 1
+    again = tape.fork(step).then(f"alloc 0; compact; alloc 0; free @{step}")
+    assert [number for number, _ in again.at(len(again))._moves] == [step + 1]
+
+
+def test_a_number_names_the_page_wherever_it_moved():
+    start = Tape(machine(2048)).then("alloc 0 x1300").then("; ".join(f"free {pfn}" for pfn in range(2, 500)))
+    tape = start.then("compact; free @0; alloc 0")
+    moved = tape.at(len(start) + 1)._moves[0][1]
+    assert moved[0] != 0
+    before, after = tape.at(len(start) + 1), tape.at(len(start) + 2)
+    assert before.zone.in_use(moved[0]) == 0
+    assert after.zone.in_use(moved[0]) == -1
+    assert tape.acts(len(start) + 1)[0] == Asked("free", 0, 1, moved[0])
+    with pytest.raises(RequestError, match="cannot free pfn"):
+        tape.fork(len(tape) - 1).then("free @0")
+
+
+@pytest.mark.parametrize("kernel", ["6.1", "6.12"])
+def test_the_same_requests_run_under_another_kernel(kernel):
+    tape = full_tape("6.12").fork(300)
+    other = tape.under(tape.at(0).under(kernel))
+    assert list(other.requests) == list(tape.requests)
+    assert (list(other.received) == list(tape.received)) == (kernel == "6.12")

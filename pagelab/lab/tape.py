@@ -63,12 +63,12 @@ class Tape(Generic[M]):
 
     @property
     def requests(self) -> Sequence[int]:
-        """The requests, packed as `pagelab.mm.machine` says."""
+        """The requests, packed as `pagelab.mm.call` says."""
         return memoryview(self._requests).toreadonly()
 
     @property
     def received(self) -> Sequence[int]:
-        """What each request received: a pfn, REFUSED, or NOTHING for a free."""
+        """What each request received: a pfn, REFUSED, COMPACTED for a compaction, or NOTHING."""
         return memoryview(self._received).toreadonly()
 
     @property

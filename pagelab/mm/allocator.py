@@ -36,7 +36,8 @@ class Allocator:
         min_free_kbytes: what the watermarks are made from; 0 for no watermarks and no reserves.
 
     `zones` are in ascending order, `zone` is the largest. `free`, `marks`, `reserve` and `below_high` have an entry for each zone: its free
-    pages, its watermarks, what it keeps from requests of each highest zone, and whether it was seen below its high watermark.
+    pages, its watermarks, what it keeps from requests of each highest zone, and whether it was seen below its high watermark. `version` and
+    `min_free_kbytes` are what was given.
 
     Raises:
         ValueError: the kernel is not modelled, the zones overlap or their names are unknown, or there are no CPUs or too many.
@@ -49,22 +50,27 @@ class Allocator:
         self, zones: Zone | Iterable[Zone], kernel: str = "6.12", cpus: int = 1, pcp: bool = False, min_free_kbytes: int = 0
     ) -> None:
         zones = [zones] if isinstance(zones, Zone) else sorted(zones, key=lambda zone: zone.start_pfn)
-        if kernel not in KERNELS:
-            raise ValueError(f"kernel {kernel!r} is not modelled: give {', '.join(KERNELS)}")
         if not 1 <= cpus <= 16:
             raise ValueError(f"{cpus} CPUs cannot be: give 1..16")
-        self.kernel, self.cpus, self.sizes = KERNELS[kernel], cpus, _sizes(zones)
+        self.cpus, self.min_free_kbytes, self.sizes = cpus, min_free_kbytes, _sizes(zones)
         self.nodes = 1 + max(size.node for size in self.sizes)
-        self.marks: list[Marks] = watermarks(self.sizes, min_free_kbytes, self.kernel.apart) if min_free_kbytes else []
         self.reserve = lowmem_reserve(self.sizes)
-        for z, zone in enumerate(zones if pcp else ()):
-            zone.pcp[:] = self._pageset(z)
-        self._on_alloc, self._after_free = self.kernel.pcp.on_alloc, self.kernel.pcp.after_free
         self._lists = _LISTS if pcp else [[-1] * len(MIGRATETYPES)] * NR_PAGE_ORDERS
         self._starts = [zone.start_pfn for zone in zones[1:]]
         self._acts: list[Act] | None = None
+        self._choose(kernel)
+        for z, zone in enumerate(zones if pcp else ()):
+            zone.pcp[:] = self._pageset(z)
         self._stand_on(zones)
         self._begin()
+
+    def _choose(self, kernel: str) -> None:
+        """Choose the rules, once."""
+        if kernel not in KERNELS:
+            raise ValueError(f"kernel {kernel!r} is not modelled: give {', '.join(KERNELS)}")
+        self.version, self.kernel = kernel, KERNELS[kernel]
+        self.marks: list[Marks] = watermarks(self.sizes, self.min_free_kbytes, self.kernel.apart) if self.min_free_kbytes else []
+        self._on_alloc, self._after_free = self.kernel.pcp.on_alloc, self.kernel.pcp.after_free
 
     def _pageset(self, z: int) -> list[PerCpuPages]:
         """Make the per-CPU lists of a zone: zone_set_pageset_high_and_batch."""
@@ -230,8 +236,15 @@ class Allocator:
         return moved
 
     def isolate(self, pfn: int, end: bool = False) -> bool:
-        """Isolate the pageblock of pfn, or end that; tell whether that was done."""
-        done = (self.kernel.unisolate if end else self.kernel.isolate)(self.zones[self.zone_of(pfn)], pfn)
+        """Isolate the pageblock of pfn, or end that; tell whether that was done.
+
+        Raises:
+            ValueError: no zone has this page.
+        """
+        zone = self.zones[self.zone_of(pfn)]
+        if not zone.start_pfn <= pfn < zone.end_pfn:
+            raise ValueError(f"cannot {'un' * end}isolate pfn {pfn}: in zone {zone.name}, {zone.block(pfn)}")
+        done = (self.kernel.unisolate if end else self.kernel.isolate)(zone, pfn)
         self._count()
         return done
 

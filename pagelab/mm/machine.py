@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from copy import copy
 from typing import Any, Self
 
-from .act import Act, Asked, Refused, Watched
+from .act import Act, Asked, Checked, Refused, Relabelled, Watched, redo
 from .allocator import REFUSED as REFUSED
 from .allocator import Allocator
 from .call import FREE as FREE
@@ -38,10 +38,13 @@ class Machine(Allocator):
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
+        self._moves: list[Moves] = []
         super().__init__(*args, **options)
+
+    def _choose(self, kernel: str) -> None:
+        super()._choose(kernel)
         self._plans: dict[int, Plan] = {}
         self._merge = self.kernel.free_one_page
-        self._moves: list[Moves] = []
 
     def _stand_on(self, zones: Sequence[Zone]) -> None:
         super()._stand_on(zones)
@@ -232,6 +235,22 @@ class Machine(Allocator):
             acts.append(Refused(asked.order, asked.mt))
         return acts
 
+    def redo(self, acts: Sequence[Act]) -> None:
+        """Do the first acts of a request again, each in its zone, and mark the blocks that it then holds."""
+        of: list[list[Act]] = [[] for _ in self.zones]
+        z = 0
+        for act in acts:
+            match act:
+                case Checked(z):
+                    pass
+                case Relabelled():
+                    pass  # a pageblock may begin before its zone does: it is in the zone of the act before
+                case _ if (pfn := getattr(act, "pfn", -1)) >= 0:
+                    z = self.zone_of(pfn)
+            of[z].append(act)
+        for zone, its in zip(self.zones, of, strict=True):
+            redo(zone, its)
+
     def _asked(self, call: Call, request: int, received: Sequence[int]) -> Asked:
         match call.verb:
             case "alloc":
@@ -259,6 +278,25 @@ class Machine(Allocator):
         other._stand_on(zones)
         other._begin()
         other._moves = []
+        return other
+
+    def under(self, kernel: str) -> Self:
+        """Return a machine in the same state that goes on under another kernel's rules; what its CPUs counted begins anew.
+
+        Raises:
+            ValueError: the kernel is not modelled.
+
+        >>> machine(16).under("6.1").version
+        '6.1'
+        """
+        other = self.blank()
+        other._choose(kernel)
+        other.restore(self.snapshot())
+        for z, zone in enumerate(other.zones):
+            for old, new in zip(zone.pcp, other._pageset(z), strict=False):
+                old.high, old.high_min, old.high_max = new.high, new.high_min, new.high_max
+                old.alloc_factor = old.free_factor = old.free_count = 0
+                old.prev_high_order = False
         return other
 
     def snapshot(self) -> MachineSnapshot:
