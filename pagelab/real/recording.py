@@ -204,8 +204,8 @@ def as_machine(tape: Tape[Recording], k: int) -> Machine:
         ValueError: k is no step of the tape.
 
     >>> from pagelab.real.capture import example
-    >>> as_machine(record(example("612-hi-256M-1cpu"), "DMA32", lines=(6691, 6704)), 0).zone.blocks(2, 0)
-    [20592]
+    >>> as_machine(record(example("612-hi-256M-1cpu"), "DMA32", lines=(6691, 6704)), 3).zone.blocks(2, 0)
+    [21468, 34868, 32252]
     """
     recording = tape.at(k)
     learned = recording.zone
