@@ -18,10 +18,14 @@ from pagelab.lab.exercise import (
     largest_orders,
     lowest_order_first,
     next_page,
+    on_both,
     one_free,
+    stolen_pages,
+    two_cpus,
 )
-from pagelab.lab.question import HOW, CountsOf, Fit, Heads, LargestOrder, PagesIn, Run, StepWith, Value, Walked, write_answer
-from pagelab.lab.scenario import some_free, text
+from pagelab.lab.form import HOW, write_answer
+from pagelab.lab.question import Batch, CountsOf, Fit, Heads, LargestOrder, MostInUse, PagesIn, Run, StepWith, Useless, Value, Walked
+from pagelab.lab.scenario import one_zone, some_free, text, two_zones
 from pagelab.lab.variant import VARIANTS, beliefs
 
 LINE = (3, 2, 2, 0, 2, 1, 0, 2, 5, 2, 29)
@@ -45,6 +49,15 @@ EVERY = [
     Heads(256, 4096),
     CountsOf((1, 2, 3, 4, 5, 6, 7, 8, 12)),
     Value(66),
+    Useless(LINE, 9),
+    MostInUse(),
+    Batch(48_842),
+    Run(text(pages=2048), "alloc 0 unmovable", "relabelled"),
+    Run(text("alloc 0 x300", 512), "alloc 0 unmovable", "label"),
+    Run(some_free([100, 700], 2048), "alloc 0 unmovable x2", "pageblocks"),
+    Run(one_zone(), "alloc 0 x4; free @0", "on CPU lists"),
+    Run(one_zone(cpus=2), "alloc 0; alloc 0 cpu 1; alloc 0", "pfn"),
+    Run(two_zones("alloc 10 x59", pcp=False), "alloc 0 x5000", "free in DMA"),
 ]
 QUESTIONS = pytest.mark.parametrize("question", EVERY, ids=lambda q: f"{type(q).__name__} {getattr(q, 'ask', '')}")
 
@@ -73,6 +86,7 @@ def test_a_malformed_answer_is_told_how_to_write_one(question, answer):
 def other_answer(question):
     """Return an answer of the right form that is neither true nor any variant's."""
     other = {"number": 777, "pfn": 7, "numbers": [3, 3, 3], "pfns": [3, 3, 3], "counts": [7, 7], "lists": {"M0": [9, 14, 5], "M1": [12]}}
+    other |= {"pageblocks": [3], "type": "reclaimable"}
     wrong = other[question.form]
     assert wrong != question.truth()
     assert wrong not in beliefs(question).values()
@@ -190,10 +204,12 @@ APART = {
     next_page: ("lifo-only", "fifo", "lowest-address", "neighbour"),
     lowest_order_first: ("lowest-address", "next-page", "bump"),
     lambda seed: one_free(seed)["block"]: ("one-merge", "neighbour"),
+    stolen_pages: ("strict-types", "lowest-address", "largest-first"),
+    two_cpus: ("no-pcp", "one-list", "fifo", "free-merges"),
 }
 
 
-@pytest.mark.parametrize(("make", "apart"), APART.items(), ids=["next_page", "lowest_order_first", "one_free"])
+@pytest.mark.parametrize(("make", "apart"), APART.items(), ids=["next_page", "lowest_order_first", "one_free", "stolen_pages", "two_cpus"])
 def test_a_drawn_question_tells_the_truth_from_every_named_variant(make, apart):
     asked = set()
     for seed in range(50):
@@ -267,3 +283,16 @@ def test_a_free_of_a_lone_page_is_one_rule_with_its_buddy():
     text = grade(Run(some_free([1]), "free 2", "merges"), 5).text
     assert "2 ^ 1 = 3" in text
     assert "Step 17" in text
+
+
+def test_the_parts_of_two_kernels_each_run_on_their_own():
+    parts = on_both(text("alloc 0 x300", 512), "alloc 0 unmovable; alloc 0 unmovable", "lists")
+    assert [question.tape.at(0).version for question in parts.values()] == list(parts) == ["6.1", "6.12"]
+    assert [sorted({name[0] for name in question.truth()}) for question in parts.values()] == [["U"], ["M"]]
+
+
+def test_requests_of_the_machine_that_hand_nothing_out_count_for_nothing():
+    question = Run(one_zone(), "alloc 0; drain; alloc 0; compact; alloc 0", "pfns")
+    assert question.truth() == [0, 1, 2]
+    assert grade(question, "0 1").text.startswith("Rule: one number for each request that allocates. 3 are wanted; you gave 2.")
+    assert "Step 4" in grade(question, "0 1 7").text

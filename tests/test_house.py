@@ -24,8 +24,8 @@ TABLE = {
         *("slab_layout", "slub", "struct_page", "free_state", "memmap", "dax", "sg"),
     ],
     "lab/": [
-        *("__init__", "request", "tape", "scenario", "machine_caption", "caption", "question", "stand_in", "variant", "reason"),
-        *("exercise", "progress", "task"),
+        *("__init__", "request", "tape", "scenario", "machine_caption", "caption", "form", "question", "stand_in", "belief"),
+        *("buddy_beliefs", "machine_beliefs", "variant", "reason", "exercise", "progress", "task"),
     ],
     "real/": [
         *("__init__", "archive", "proc", "capture", "trace", "ahead", "learning", "buddy", "counts", "percpu"),

@@ -3,25 +3,25 @@
 import numpy as np
 import pytest
 
+from pagelab.lab.form import HOW, REFUSAL, read_answer, write_answer
 from pagelab.lab.question import (
-    HOW,
-    REFUSAL,
+    Batch,
     CountsOf,
     Fit,
     Heads,
     LargestOrder,
+    MostInUse,
     PagesIn,
     Run,
     StepWith,
+    Useless,
     Value,
     Walked,
     lists_of,
     nodes_walked,
-    read_answer,
     restart,
-    write_answer,
 )
-from pagelab.lab.scenario import even_then_odd, some_free, text
+from pagelab.lab.scenario import even_then_odd, one_zone, some_free, text, two_zones
 from pagelab.lab.stand_in import LifoOnly
 from pagelab.mm.free_state import DoublyLinked
 from pagelab.mm.page_alloc import boot
@@ -60,6 +60,14 @@ LINE = (3, 2, 2, 0, 2, 1, 0, 2, 5, 2, 29)
         ("lists", "U3: 8", {"U3": [8]}),
         ("lists", {"M0": (9, np.int64(5)), "m1": []}, {"M0": [9, 5]}),
         ("lists", {}, {}),
+        ("pageblocks", "1 0", [0, 1]),
+        ("pageblocks", "none", []),
+        ("pageblocks", " None ", []),
+        ("pageblocks", (1, 0), [0, 1]),
+        ("pageblocks", [], []),
+        ("type", "Movable", "movable"),
+        ("type", " u ", "unmovable"),
+        ("type", "reclaimable", "reclaimable"),
     ],
 )
 def test_an_answer_is_read(form, answer, value):
@@ -105,6 +113,13 @@ def test_an_answer_is_read(form, answer, value):
         ("lists", {0: [9]}),
         ("lists", 9),
         ("lists", "some M0: 1"),
+        ("pageblocks", "0 refused"),
+        ("pageblocks", "no"),
+        ("type", "mov"),
+        ("type", "highatomic"),
+        ("type", ""),
+        ("type", 1),
+        ("type", None),
     ],
 )
 def test_a_malformed_answer_is_told_how_one_is_written(form, answer):
@@ -133,6 +148,9 @@ def test_text_in_a_mapping_is_read_or_refused_but_never_misread(answer, value):
         ("counts", [1] * 10 + [0]),
         ("lists", {"M0": [9, 5, 14], "M1": [12], "U9": [0]}),
         ("lists", {}),
+        ("pageblocks", [0, 1]),
+        ("pageblocks", []),
+        ("type", "movable"),
     ],
 )
 def test_what_is_written_is_read_back(form, value):
@@ -174,6 +192,18 @@ FREE_B = "free 12; free 13; free 5; free 9; free 14; alloc 0"
         (B.then(FREE_B), "free 15", "block", [12, 2]),
         (text("alloc 0", 1024), "free @0", "merges", 10),
         (text("alloc 0", 1024), "free @0", "lists", {"M10": [0]}),
+        (text("", 2048), "alloc 0 unmovable", "relabelled", [0, 1]),
+        (text("", 2048), "alloc 0 unmovable; free @0; alloc 10; alloc 10", "relabelled", []),
+        (text("", 1024), "isolate 512; alloc 0; alloc 9", "pfns", [0, REFUSAL]),
+        (text("alloc 0 x300", 512), "alloc 0 unmovable", "label", "movable"),
+        (text("alloc 0 x200", 512), "alloc 0 unmovable; drain", "label", "unmovable"),
+        (text("alloc 0 x300", 512), "alloc 0 unmovable", "pageblocks", 1),
+        (text("alloc 0 x512", 2048), "alloc 0", "pageblocks", 0),
+        (one_zone(), "alloc 0", "free pages", 12_285),
+        (one_zone(cpus=2), "alloc 0; alloc 0 cpu 1", "on CPU lists", 4),
+        (two_zones(pcp=False), "alloc 0; alloc 1 dma", "free in DMA", 3838),
+        (two_zones(pcp=False), "alloc 0; alloc 1 dma", "free in DMA32", 61_439),
+        (two_zones(), "alloc 0", "on CPU lists", 14),
     ],
 )
 def test_what_a_run_says(tape, requests, ask, truth):
@@ -190,8 +220,16 @@ def test_a_stand_in_takes_over_where_the_question_begins():
 
 
 def test_what_cannot_be_asked_is_named():
-    with pytest.raises(ValueError, match="'colour' cannot be asked: ask pfn, pfns, lists"):
+    with pytest.raises(ValueError, match="'colour' cannot be asked: ask pfn, pfns, lists.* or free in DMA"):
         _ = Run(text(), "alloc 0", "colour").form
+    assert Run(text(), "alloc 0", "free in Normal").form == "number"
+
+
+def test_a_restart_keeps_all_of_the_machine():
+    tape = one_zone("alloc 0 cpu 1", kernel="6.1", cpus=2)
+    machine = restart(tape, LifoOnly, 1)
+    assert (machine.version, machine.cpus, machine.marks, machine.free) == ("6.1", 2, tape.at(1).marks, [12_285])
+    assert list(machine.zone.pcp[1].lists[1]) == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -213,6 +251,11 @@ def test_what_cannot_be_asked_is_named():
         (Heads(1, 9), [1, 2, 4, 8]),
         (CountsOf((1, 2, 3, 4, 5, 6, 7, 8, 12)), [3, 1, 1] + [0] * 8),
         (Value(66), 66),
+        (Useless((3, 1, 1, 0, 2), 3), 9),
+        (Useless(LINE, 0), 0),
+        (MostInUse(), 256),
+        (Batch(48_842), 15),
+        (Batch(1), 1),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 from zones import lists
 
 from pagelab.lab.request import RequestError
-from pagelab.lab.scenario import even_then_odd, shuffled_frees, some_free, text
-from pagelab.mm.zone import MOVABLE
+from pagelab.lab.scenario import even_then_odd, give_back, on_kernel, one_zone, shuffled_frees, some_free, text, two_zones
+from pagelab.mm.zone import MOVABLE, UNMOVABLE
 
 
 def end(tape):
@@ -72,3 +72,35 @@ def test_seeds_differ():
 def test_more_pages_than_there_are_cannot_be_freed():
     with pytest.raises(ValueError, match="[Ss]ample"):
         shuffled_frees(1, 17)
+
+
+def test_one_zone_has_marks_and_lists_of_its_size():
+    machine = one_zone(cpus=2).at(0)
+    assert tuple(machine.marks[0][:3]) == (221, 276, 331)
+    assert [(pcp.batch, pcp.count) for pcp in machine.zone.pcp] == [(3, 0), (3, 0)]
+    assert one_zone(pcp=False).at(0).zone.pcp == []
+    assert one_zone(kernel="6.1", pages="64 MiB").at(0).version == "6.1"
+
+
+def test_two_zones_keep_what_a_booted_kernel_keeps():
+    machine = two_zones(pcp=False).at(0)
+    assert [(zone.name, zone.managed) for zone in machine.zones] == [("DMA", 3840), ("DMA32", 61_440)]
+    assert [marks.min for marks in machine.marks] == [30, 480]
+    assert machine.reserve[0][1] == 240
+    assert two_zones(cpus=2).at(0).zone.pcp[1].batch == 15
+
+
+def test_another_kernel_does_the_same_requests():
+    tape = text("alloc 0 x300; alloc 0 unmovable; alloc 0", pages=512)
+    other = on_kernel(tape, "6.1")
+    assert list(other.requests) == list(tape.requests)
+    assert (other.at(0).version, other.received[-1], tape.received[-1]) == ("6.1", 301, 301)
+    assert lists(other.at(301).zone) != lists(tape.at(301).zone)
+
+
+def test_what_was_allocated_as_one_type_comes_back():
+    tape = text("alloc 0 unmovable; alloc 2; alloc 0 reclaimable; alloc 9", pages=2048)
+    assert give_back(tape).text == f"{tape.text}; free {min(tape.received[1::2])}; free {max(tape.received[1::2])}"
+    assert give_back(tape, UNMOVABLE).text == f"{tape.text}; free {tape.received[0]}"
+    zones = two_zones("alloc 0 dma; alloc 0", pcp=False)
+    assert give_back(zones).at(4).free == [3840, 61_440]

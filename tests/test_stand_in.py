@@ -6,11 +6,29 @@ import pytest
 from zones import lists
 
 from pagelab.lab.question import restart
-from pagelab.lab.scenario import some_free, text
-from pagelab.lab.stand_in import Fifo, LifoOnly, LowestAddress, Neighbour, NeverMerge, OneMerge, Shatter
+from pagelab.lab.scenario import one_zone, some_free, text
+from pagelab.lab.stand_in import (
+    AnyFree,
+    Fifo,
+    FreeMerges,
+    LabelsStay,
+    LargestFirst,
+    LifoOnly,
+    LowestAddress,
+    MovesAnything,
+    Neighbour,
+    NeverMerge,
+    NoPcp,
+    NothingMoves,
+    OneBlock,
+    OneList,
+    OneMerge,
+    Shatter,
+)
 from pagelab.mm.machine import FREE, REFUSED, alloc_request, free_received
+from pagelab.mm.zone import MOVABLE, UNMOVABLE, Zone
 
-ALL = [LifoOnly, Fifo, LowestAddress, OneMerge, Neighbour, NeverMerge, Shatter]
+ALL = [LifoOnly, Fifo, LowestAddress, OneMerge, Neighbour, NeverMerge, Shatter, LargestFirst]
 B = [12, 13, 5, 9, 14]
 
 
@@ -86,3 +104,63 @@ def test_no_page_is_lost_or_owned_twice(seed, zone_type):
         used = [page for k, order in live.items() for page in range(received[k], received[k] + (1 << order))]
         free = [page for order, row in enumerate(machine.zone.free_list) for pfn in row[1] for page in range(pfn, pfn + (1 << order))]
         assert sorted(used + free) == list(range(32))
+
+
+def labels(zone_type, requests, pages=2048):
+    """Return the labels of the pageblocks after requests under a stand-in."""
+    tape = text(requests, pages)
+    zone = tape.under(restart(tape, zone_type)).at(len(tape)).zone
+    return [zone.block_type(pfn) for pfn in range(0, pages, 512)]
+
+
+def test_labels_under_beliefs():
+    first = [UNMOVABLE, UNMOVABLE, MOVABLE, MOVABLE]
+    assert labels(Zone, "alloc 0 unmovable") == first
+    assert labels(OneBlock, "alloc 0 unmovable") == [UNMOVABLE, MOVABLE, MOVABLE, MOVABLE]
+    assert labels(LabelsStay, "alloc 0 unmovable") == [MOVABLE] * 4
+    assert [labels(kind, "alloc 0 x511; alloc 0 unmovable", 512) for kind in (Zone, AnyFree)] == [[MOVABLE], [UNMOVABLE]]
+    assert [labels(kind, "alloc 0 x512; alloc 0 unmovable", 512) for kind in (Zone, AnyFree)] == [[MOVABLE], [MOVABLE]], "nothing is free"
+
+
+def test_largest_first_passes_over_what_would_fit():
+    assert end(text("alloc 3; alloc 0 x8; free @0; free 13").then("alloc 0 x2"), LargestFirst)[1][-2:] == [0, 4]
+
+
+def test_compaction_under_beliefs():
+    used = (3, 700, 1300, 1900)
+    free = "; ".join(f"free {pfn}" for pfn in range(2048) if pfn not in used)
+    movable = text("alloc 0 x2048", 2048).then(free)
+    again = "; ".join(f"free {pfn}" for pfn in used)
+    unmovable = text("alloc 0 x2048", 2048).then(f"{again}; alloc 0 unmovable x4; {free}")
+    for tape, kind, largest in ((movable, Zone, 10), (movable, NothingMoves, 8), (unmovable, Zone, 8), (unmovable, MovesAnything, 10)):
+        machine = restart(tape, kind, len(tape))
+        machine.compact()
+        assert machine.zone.largest_free_order() == largest
+        machine.zone.validate()
+
+
+def received(kind, requests, cpus=2):
+    tape = one_zone(cpus=cpus)
+    machine, got = restart(tape, kind), []
+    for request in tape.then(requests).requests:
+        got.append(machine.apply(request, got))
+    machine.zone.validate() if kind is not OneList else None
+    return [pfn for pfn in got if pfn >= 0], [sum(map(len, pcp.lists)) for pcp in machine.zone.pcp], machine.zone.nr_free_pages()
+
+
+def test_cpu_lists_under_beliefs():
+    turns = "alloc 0; alloc 0 cpu 1; alloc 0; alloc 0 cpu 1; alloc 0"
+    assert received(Zone, turns) == ([0, 3, 1, 4, 2], [0, 1], 12_282)
+    assert received(OneList, turns) == ([0, 1, 2, 3, 4], [4, 4], 12_279), "one list of 4, seen by both; the second refill brings 6"
+    assert received(NoPcp, turns) == ([0, 1, 2, 3, 4], [0, 0], 12_283)
+    assert received(FreeMerges, "alloc 0 x3; free @2; free @1; alloc 0")[0] == [0, 1, 2, 1]
+    assert received(FreeMerges, "alloc 0; free @0")[1:] == ([2, 0], 12_286)
+    assert received(Fifo, "alloc 0 x2; free @0; alloc 0 x2")[0] == [0, 1, 2, 0]
+
+
+def test_lists_that_nobody_believes_in_give_their_pages_back():
+    tape = one_zone("alloc 0; alloc 2 cpu 1; alloc 0 unmovable", cpus=2)
+    machine = restart(tape, NoPcp, len(tape))
+    assert machine.zone.nr_free_pages() == 12_288 - 6
+    assert [pcp.count for pcp in machine.zone.pcp] == [0, 0]
+    machine.zone.validate()

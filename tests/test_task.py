@@ -6,7 +6,14 @@ import pytest
 
 from pagelab.lab.exercise import NOT_YET, OPEN, RIGHT, Verdict
 from pagelab.lab.request import RequestError
-from pagelab.lab.task import free_without_a_pair, refuse_with_half_free, refuse_with_most_free
+from pagelab.lab.task import (
+    free_without_a_pair,
+    label_and_back,
+    refuse_for_good,
+    refuse_with_half_free,
+    refuse_with_most_free,
+    whole_again,
+)
 from pagelab.mm.machine import Machine, alloc_request
 from pagelab.mm.page_alloc import boot
 
@@ -15,6 +22,9 @@ SOLUTIONS = {
     refuse_with_most_free: "alloc 0; alloc 5",
     free_without_a_pair: PAIRS,
     refuse_with_half_free: "alloc 3 x7; free 8; free 24; free 40",
+    label_and_back: "free 0; alloc 0 unmovable; alloc 0",
+    refuse_for_good: "alloc 3 unmovable x7; free 8; free 24; free 40",
+    whole_again: "drain",
 }
 TASKS = pytest.mark.parametrize("make", SOLUTIONS, ids=lambda make: make.__name__)
 
@@ -25,7 +35,7 @@ def test_par_is_reached_by_its_solution(make):
     verdict = task.do(SOLUTIONS[make])
     assert verdict.state == RIGHT
     assert task.used == task.par
-    assert verdict.text.endswith(f"{task.par} requests used; the fewest known is {task.par}.")
+    assert verdict.text.endswith(f"{task.par} request{'s' * (task.par > 1)} used; the fewest known is {task.par}.")
 
 
 @TASKS
@@ -195,3 +205,80 @@ def test_what_was_typed_can_be_done_again():
 @TASKS
 def test_the_goal_names_its_numbers(make):
     assert any(character.isdigit() for character in make().goal)
+
+
+@pytest.mark.parametrize(
+    ("requests", "said"),
+    [
+        ("alloc 0 unmovable", "The label is movable, and was nothing else yet."),
+        ("isolate 0", "The label is isolate, and was nothing else yet."),
+        ("free 0; alloc 0 unmovable", "The label became unmovable in step 5, and is still unmovable."),
+    ],
+)
+def test_what_is_missing_from_a_label_and_back_is_said(requests, said):
+    verdict = label_and_back().do(requests)
+    assert (verdict.state, said in verdict.text) == (NOT_YET, True)
+
+
+def test_no_two_requests_change_a_label_and_bring_it_back():
+    task = label_and_back()
+    heads = [0, 256, 288, 296]
+    every = [f"alloc {order} {kind}" for order in range(9) for kind in ("movable", "unmovable", "reclaimable")]
+    every += [*(f"free {head}" for head in heads), "compact", "isolate 0", "unisolate 0"]
+    for one in every:
+        for other in every:
+            try:
+                verdict = task.do(f"{one}; {other}")
+            except RequestError:
+                continue
+            assert verdict.state == NOT_YET, f"{one}; {other}"
+            task.reset()
+
+
+def test_other_ways_to_a_label_and_back():
+    assert label_and_back().do("free 0; alloc 8 unmovable; alloc 0; alloc 0").state == RIGHT
+    assert label_and_back().do("free 0; free 256; free 288; free 296; alloc 9 unmovable; free @8; alloc 9").state == RIGHT
+
+
+@pytest.mark.parametrize(
+    ("requests", "said"),
+    [
+        (SOLUTIONS[refuse_with_half_free], "But without the movable pages: 64 pages free, and order 4 is not refused"),
+        ("alloc 3 unmovable x3; alloc 3 x4; free 8; free 24; free 40", "But without the movable pages: 48 pages free"),
+        ("alloc 3 unmovable x7; free 8", "Order 4 is refused with 16 pages free. Exactly 32 are wanted."),
+        ("alloc 5", "order 4 is not refused: it can come out of the block at 32."),
+    ],
+)
+def test_what_is_missing_from_refused_for_good_is_said(requests, said):
+    verdict = refuse_for_good().do(requests)
+    assert (verdict.state, said in verdict.text) == (NOT_YET, True)
+
+
+def test_movable_pages_may_be_in_use_too():
+    mixed = "alloc 0 unmovable; alloc 0; alloc 1; alloc 2; alloc 3 x2; alloc 3 unmovable x2; alloc 3; alloc 3 unmovable"
+    assert refuse_for_good().do(f"{mixed}; free 8; free 16; free 40").state == RIGHT
+
+
+@pytest.mark.parametrize(
+    ("requests", "said"),
+    [
+        ("alloc 0", "11 blocks of order 10 are free, and 8 pages are on the CPU's lists."),
+        ("alloc 0; drain", "11 blocks of order 10 are free, and 0 pages are on the CPU's lists."),
+        ("drain cpu 0", "12 blocks of order 10 are free, and 0 pages are on the CPU's lists."),
+    ],
+)
+def test_what_is_missing_from_whole_again_is_said(requests, said):
+    verdict = whole_again().do(requests)
+    assert (verdict.state, said in verdict.text) == (RIGHT if "drain cpu" in requests else NOT_YET, True)
+
+
+def test_a_fifth_free_is_refused_with_the_place_of_the_page():
+    with pytest.raises(RequestError, match="cannot free pfn 4: .* is on a per-CPU list"):
+        whole_again().do("free 4")
+
+
+@pytest.mark.parametrize("requests", ["drain", "compact", "isolate 0", "alloc_exact 3"])
+def test_a_task_for_allocations_or_frees_allows_nothing_else(requests):
+    for make in (refuse_with_most_free, free_without_a_pair):
+        with pytest.raises(RequestError, match=f"this task allows only {make().only}"):
+            make().do(requests)

@@ -8,9 +8,12 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .question import LargestOrder, Question, Run, read_answer, write_answer
+from ..mm.machine import Machine
+from .form import read_answer, write_answer
+from .question import LargestOrder, Question, Run
 from .reason import reason
-from .scenario import some_free
+from .scenario import on_kernel, one_zone, some_free
+from .tape import Tape
 from .variant import VARIANTS
 
 RIGHT, NOT_YET, OPEN = "right", "not yet", "not answered yet"
@@ -212,6 +215,71 @@ def one_free(seed: int, pages: int = 32) -> dict[str, Question]:
 
     block = draw(seed, make, ("one-merge", "neighbour"))
     return {"block": block, "merges": Run(block.tape, block.requests, "merges")}
+
+
+def on_both(tape: Tape[Machine], requests: str, ask: str) -> dict[str, Question]:
+    """Ask the same of two kernels, each of which did all of the tape.
+
+    Args:
+        tape: any tape of a machine.
+        requests: what comes next.
+        ask: as `Run` has it.
+
+    Returns:
+        The parts "6.1" and "6.12".
+
+    >>> from pagelab.lab.scenario import text
+    >>> parts = on_both(text("alloc 0 x300", 512), "alloc 0 unmovable", "lists")
+    >>> parts["6.1"].truth()["U0"], parts["6.12"].truth()["M0"]
+    ([301], [301])
+    """
+    return {kernel: Run(on_kernel(tape, kernel), requests, ask) for kernel in ("6.1", "6.12")}
+
+
+def stolen_pages(seed: int, pages: int = 1024) -> Run:
+    """Draw: all pages are in use as movable, and a few come back; which pfns do four unmovable requests receive?
+
+    Args:
+        seed: any integer.
+        pages: pages of the zone, 512 or more.
+
+    Returns:
+        A question that strict-types, lowest-address and largest-first get wrong.
+
+    >>> len(stolen_pages(1).truth())
+    4
+    """
+
+    def make(source: random.Random) -> Run:
+        pairs = source.sample(range(0, pages, 2), 6)
+        freed = [page for pair in pairs[:3] for page in (pair, pair + 1)] + [pair + source.randrange(2) for pair in pairs[3:]]
+        source.shuffle(freed)
+        return Run(some_free(freed, pages), "alloc 0 unmovable x4", "pfns")
+
+    return draw(seed, make, ("strict-types", "lowest-address", "largest-first"))
+
+
+def two_cpus(seed: int) -> Run:
+    """Draw: two CPUs ask for pages, and one of them frees a page; which pfns are received?
+
+    Args:
+        seed: any integer.
+
+    Returns:
+        A question that no-pcp, one-list, fifo and free-merges get wrong.
+
+    >>> two_cpus(1).requests.count("alloc 0"), two_cpus(1).requests.count("free @")
+    (6, 1)
+    """
+    tape = one_zone(cpus=2)
+
+    def make(source: random.Random) -> Run:
+        cpus = [f" cpu {cpu}" if cpu else "" for cpu in (source.randrange(2) for _ in range(7))]
+        requests = [f"alloc 0{cpu}" for cpu in cpus]
+        requests[3] = f"free @{source.randrange(3)}{cpus[3]}"
+        return Run(tape, "; ".join(requests), "pfns")
+
+    return draw(seed, make, ("no-pcp", "one-list", "fifo", "free-merges"))
 
 
 def largest_orders(zones: Mapping[tuple[int, str], Sequence[int]]) -> dict[str, Question]:

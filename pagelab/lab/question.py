@@ -1,124 +1,29 @@
 """Questions that a learner answers before the model does.
 
-A question knows how its answer is written and what the model says. Answers are plain values: a number, "refused", a list of numbers, or the
-free lists as a mapping such as {"M0": [9, 5], "M1": [12]}.
+A question knows how its answer is written (form.py) and what the model says.
 """
 
-import re
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ..mm.call import unpack
 from ..mm.free_set import free_blocks, free_counts
 from ..mm.free_state import SinglyLinked
-from ..mm.machine import FREE, REFUSED, Machine
-from ..mm.units import NR_PAGE_ORDERS, get_order
-from ..mm.zone import MIGRATE_PCPTYPES, MIGRATETYPES, Zone
+from ..mm.machine import REFUSED, Machine
+from ..mm.pcp import batch_of
+from ..mm.units import NR_PAGE_ORDERS, PAGEBLOCK_NR_PAGES, get_order
+from ..mm.zone import IN_USE, MIGRATETYPES, UNMOVABLE, Zone
+from .form import HOW as HOW
+from .form import LETTERS, REFUSAL
+from .form import read_answer as read_answer
+from .form import write_answer as write_answer
 from .request import parse
-from .scenario import even_then_odd
+from .scenario import even_then_odd, text
 from .tape import Tape
-
-REFUSAL = "refused"
-HOW = {
-    "number": "a whole number, such as 9",
-    "pfn": f"a pfn, such as 9, or {REFUSAL}",
-    "pfns": f"pfns in order, such as 0 4 1, with {REFUSAL} where one is",
-    "numbers": "numbers in order, such as 0 4 1",
-    "counts": "counts from order 0 up, such as 1 1 0; orders left out are 0",
-    "lists": "lists, head first, such as M0: 9 5; M1: 12, or none",
-}
-_LETTERS = "".join(name[0].upper() for name in MIGRATETYPES[:MIGRATE_PCPTYPES])
-
-
-class _TwiceError(ValueError):
-    """A list that is written twice in one answer."""
-
-
-def read_answer(form: str, answer: Any) -> Any:
-    """Read an answer as typed, or as given in code.
-
-    Args:
-        form: one of `HOW`.
-        answer: text, or a plain value of that form.
-
-    Returns:
-        An int or "refused" (pfn), an int (number), a list (pfns, numbers), a list of 11 (counts), a dict from "M0" to a list (lists).
-
-    Raises:
-        ValueError: names the answer and how one is written.
-
-    >>> read_answer("lists", "M0: 2 1; M1=[]"), read_answer("counts", [1, 1])[:3], read_answer("pfn", "0x10")
-    ({'M0': [2, 1]}, [1, 1, 0], 16)
-    """
-    try:
-        if form == "lists":
-            return _read_lists(answer)
-        words = re.findall(r"[^\s,\[\]()]+", answer.replace("_", "")) if isinstance(answer, str) else answer
-        if form in ("number", "pfn"):
-            if isinstance(answer, str):
-                words = re.findall(r"\S+", re.sub(r"(?<=\d),(?=\d{3})", "", answer).strip())
-            (word,) = words if isinstance(words, (list, tuple)) else [words]
-            return _read_number(word, form == "pfn")
-        numbers = [_read_number(word, form == "pfns") for word in words]
-        if form == "counts":
-            if len(numbers) > NR_PAGE_ORDERS:
-                raise ValueError
-            numbers += [0] * (NR_PAGE_ORDERS - len(numbers))
-        return numbers
-    except _TwiceError:
-        raise
-    except (ValueError, TypeError, AttributeError):
-        raise ValueError(f"{answer!r} cannot be read: write {HOW[form]}") from None
-
-
-def _read_number(word: Any, may_refuse: bool) -> int | str:
-    if may_refuse and isinstance(word, str) and word.lower() == REFUSAL:
-        return REFUSAL
-    number = int(word, 0) if isinstance(word, str) else word
-    if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 0:
-        raise ValueError
-    return int(number)
-
-
-def _read_lists(answer: Any) -> dict[str, list[int]]:
-    if isinstance(answer, Mapping):
-        pairs = [(str(name), blocks.split() if isinstance(blocks, str) else list(blocks)) for name, blocks in answer.items()]
-    else:
-        before, *parts = re.split(r"([A-Za-z]\d+)\s*[:=]", answer)
-        if before.strip().lower() not in ("none", "") or not (parts or before.strip()):
-            raise ValueError
-        pairs = [(name, re.findall(r"[^\s,;\[\]]+", blocks)) for name, blocks in zip(parts[::2], parts[1::2], strict=True)]
-    lists: dict[str, list[int]] = {}
-    for name, blocks in pairs:
-        key = name[0].upper() + str(int(name[1:]))
-        if key[0] not in _LETTERS or int(key[1:]) >= NR_PAGE_ORDERS:
-            raise ValueError
-        if key in lists:
-            raise _TwiceError(f"{key} stands twice: write {key} once, with all its heads")
-        if blocks:
-            lists[key] = [int(_read_number(block, False)) for block in blocks]
-    return lists
-
-
-def write_answer(value: Any) -> str:
-    """Write an answer as a learner would type it.
-
-    Args:
-        value: as `read_answer` returns it.
-
-    Returns:
-        One line.
-
-    >>> write_answer({"M0": [9, 5], "M1": [12]}), write_answer([0, 4]), write_answer(32335)
-    ('M0: 9 5; M1: 12', '0 4', '32335')
-    """
-    if isinstance(value, Mapping):
-        return "; ".join(f"{name}: {' '.join(map(str, blocks))}" for name, blocks in value.items()) or "none"
-    if isinstance(value, (list, tuple)):
-        return " ".join(map(str, value))
-    return str(value)
 
 
 def lists_of(zone: Zone) -> dict[str, list[int]]:
@@ -135,7 +40,7 @@ def lists_of(zone: Zone) -> dict[str, list[int]]:
     {'M4': [0]}
     """
     return {
-        f"{_LETTERS[mt]}{order}": zone.blocks(order, mt) for mt in (1, 0, 2) for order in range(NR_PAGE_ORDERS) if zone.free_list[order][mt]
+        f"{LETTERS[mt]}{order}": zone.blocks(order, mt) for mt in (1, 0, 2) for order in range(NR_PAGE_ORDERS) if zone.free_list[order][mt]
     }
 
 
@@ -144,7 +49,9 @@ class Run:
     """What do these requests do, from the end of this tape?
 
     ask is "pfn" (what the last allocation receives), "pfns" (what each receives), "lists" (at the end), "lists before" (before the last
-    request), "counts", "free pages", "merges" (of the last request) or "block" (head and order of the block that the last free links).
+    request), "counts", "free pages" (on the free lists), "free in DMA" (or in another zone), "on CPU lists" (pages), "merges" (of the last
+    request), "block" (head and order of the block that the last free links), "relabelled" (pageblocks, numbered from 0), "label" (of the
+    pageblock that the last allocation comes from) or "pageblocks" (how many hold unmovable pages).
     """
 
     tape: Tape[Machine]
@@ -154,9 +61,9 @@ class Run:
     @property
     def form(self) -> str:
         """How the answer is written."""
-        if self.ask not in _FORMS:
-            raise ValueError(f"{self.ask!r} cannot be asked: ask {', '.join(_FORMS)}")
-        return _FORMS[self.ask]
+        if self.ask not in _FORMS and not self.ask.startswith(FREE_IN):
+            raise ValueError(f"{self.ask!r} cannot be asked: ask {', '.join(_FORMS)}, or {FREE_IN}DMA")
+        return _FORMS.get(self.ask, "number")
 
     def after(self) -> Tape[Machine]:
         """Return the tape with the requests done."""
@@ -168,49 +75,80 @@ class Run:
 
     def under(self, zone_type: type[Zone]) -> Any:
         """Return what the model says when a stand-in takes the place of Zone from the end of the tape on."""
-        machine = restart(self.tape, zone_type, len(self.tape))
-        received, pfns = list(self.tape.received), list[int | str]()
-        before, freed, order = lists_of(machine.zone), -1, -1
-        for request in (parsed.request for parsed in parse(self.requests)):
-            before = lists_of(machine.zone)
-            if request >= FREE:
-                freed = machine.pfn_to_free(request, received)
-                order = machine.zone.in_use(freed)
-            received.append(machine.apply(request, received))
-            pfns += [REFUSAL if received[-1] == REFUSED else received[-1]] * (request < FREE)
-        match self.ask:
-            case "pfn":
-                return pfns[-1]
-            case "pfns":
-                return pfns
-            case "counts":
-                return machine.zone.counts()
-            case "free pages":
-                return machine.zone.nr_free_pages()
-            case "lists before":
-                return before
-            case "block":
-                return _free_block(machine.zone, freed)
-            case "merges":
-                return _free_block(machine.zone, freed)[1] - order
-        return lists_of(machine.zone)
+        return self.on(restart(self.tape, zone_type, len(self.tape)))
+
+    def on(self, machine: Machine) -> Any:
+        """Return what a machine says that stands where the tape ends."""
+        did = _Did(machine, list(self.tape.received))
+        for parsed in parse(self.requests):
+            did.apply(parsed.request)
+        return did.free_in(self.ask.removeprefix(FREE_IN)) if self.ask.startswith(FREE_IN) else _ASKS[self.ask](did)
 
 
-def _free_block(zone: Zone, pfn: int) -> list[int]:
-    """Find the free block that holds a page on the lists: under a stand-in a block may start anywhere."""
-    blocks = ([head, order] for order, row in enumerate(zone.free_list) for heads in row for head in heads)
-    return next(block for block in blocks if block[0] <= pfn < block[0] + (1 << block[1]))
+class _Did:
+    """A machine that does the requests of a question, and what there is to know of them afterwards."""
+
+    def __init__(self, machine: Machine, received: list[int]) -> None:
+        self.machine, self.received = machine, received
+        self.labels, self.pfns = _labels(machine.zone), list[int | str]()
+        self.before, self.freed, self.order = lists_of(machine.zone), -1, -1
+
+    def apply(self, request: int) -> None:
+        machine, call = self.machine, unpack(request)
+        self.before = lists_of(machine.zone)
+        if call.verb == "free":
+            self.freed = machine.pfn_to_free(request, self.received)
+            self.order = machine.zone.in_use(self.freed)
+        self.received.append(machine.apply(request, self.received))
+        if call.verb.startswith("alloc"):
+            self.pfns.append(REFUSAL if self.received[-1] == REFUSED else self.received[-1])
+
+    def block(self) -> list[int]:
+        """Find the free block that holds the page freed last on the lists: under a stand-in a block may start anywhere."""
+        free = ([head, order] for order, row in enumerate(self.machine.zone.free_list) for heads in row for head in heads)
+        return next(block for block in free if block[0] <= self.freed < block[0] + (1 << block[1]))
+
+    def relabelled(self) -> list[int]:
+        now = _labels(self.machine.zone)
+        return [number for number, label in now.items() if label != self.labels[number]]
+
+    def label(self) -> str:
+        """Name the type of the pageblock of the page handed out last; a ValueError if none was."""
+        return MIGRATETYPES[self.machine.zone.block_type(int(self.pfns[-1]))]
+
+    def free_in(self, name: str) -> int:
+        return next(free for free, zone in zip(self.machine.free, self.machine.zones, strict=True) if zone.name == name)
 
 
-_FORMS = {
-    "pfn": "pfn",
-    "pfns": "pfns",
-    "lists": "lists",
-    "lists before": "lists",
-    "counts": "counts",
-    "free pages": "number",
-    "merges": "number",
-    "block": "numbers",
+def _labels(zone: Zone) -> dict[int, int]:
+    first = zone.start_pfn // PAGEBLOCK_NR_PAGES
+    return {number: zone.block_type(number * PAGEBLOCK_NR_PAGES) for number in range(first, -(-zone.end_pfn // PAGEBLOCK_NR_PAGES))}
+
+
+def _with_unmovable(zone: Zone) -> int:
+    """Count the pageblocks that hold pages in use that were allocated as unmovable."""
+    blocks = (zone.pageblock(number * PAGEBLOCK_NR_PAGES) for number in _labels(zone))
+    return sum(any(state & 0xF0 == IN_USE | UNMOVABLE << 4 for _, state in block) for block in blocks)
+
+
+FREE_IN = "free in "
+_ASKS: dict[str, Callable[[_Did], Any]] = {
+    "pfn": lambda did: did.pfns[-1],
+    "pfns": lambda did: did.pfns,
+    "lists": lambda did: lists_of(did.machine.zone),
+    "lists before": lambda did: did.before,
+    "counts": lambda did: did.machine.zone.counts(),
+    "free pages": lambda did: did.machine.zone.nr_free_pages(),
+    "on CPU lists": lambda did: sum(pcp.count for zone in did.machine.zones for pcp in zone.pcp),
+    "merges": lambda did: did.block()[1] - did.order,
+    "block": lambda did: did.block(),
+    "relabelled": lambda did: did.relabelled(),
+    "label": lambda did: did.label(),
+    "pageblocks": lambda did: _with_unmovable(did.machine.zone),
+}
+_FORMS = dict.fromkeys(_ASKS, "number") | {
+    **{ask: ask for ask in ("pfn", "pfns", "lists", "counts")},
+    **{"lists before": "lists", "block": "numbers", "relabelled": "pageblocks", "label": "type"},
 }
 
 
@@ -309,6 +247,45 @@ class CountsOf:
 
 
 @dataclass(frozen=True)
+class Useless:
+    """How many of the free pages in a line of /proc/buddyinfo are of no use to a request of this order?"""
+
+    counts: tuple[int, ...]
+    order: int
+    form: str = "number"
+
+    def truth(self) -> int:
+        """Return the pages in blocks that are too small."""
+        return sum(count << order for order, count in enumerate(self.counts[: self.order]))
+
+
+@dataclass(frozen=True)
+class MostInUse:
+    """How many pages of a pageblock may be in use as movable, so that an unmovable request still claims it?"""
+
+    form: str = "number"
+
+    def truth(self) -> int:
+        """Return the most pages: the more are in use, the fewer are free to claim it."""
+        full = text(f"alloc 0 x{PAGEBLOCK_NR_PAGES - 1}", PAGEBLOCK_NR_PAGES)
+        return bisect_left(
+            range(1, PAGEBLOCK_NR_PAGES), 1, key=lambda used: not Run(full.fork(used), "alloc 0 unmovable", "relabelled").truth()
+        )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """How many pages is the batch of a zone with this many managed pages?"""
+
+    managed: int
+    form: str = "number"
+
+    def truth(self) -> int:
+        """Return the pages."""
+        return batch_of(self.managed)
+
+
+@dataclass(frozen=True)
 class Value:
     """A number that was read from a machine or a capture."""
 
@@ -320,11 +297,11 @@ class Value:
         return self.value
 
 
-Question = Run | StepWith | Fit | Walked | PagesIn | LargestOrder | Heads | CountsOf | Value
+Question = Run | StepWith | Fit | Walked | PagesIn | LargestOrder | Heads | CountsOf | Useless | MostInUse | Batch | Value
 
 
 def restart(tape: Tape[Machine], zone_type: type[Zone], k: int = 0) -> Machine:
-    """Return the machine of a tape with a stand-in for its zone.
+    """Return the machine of a tape with stand-ins for its zones.
 
     Args:
         tape: any tape of a machine.
@@ -339,8 +316,7 @@ def restart(tape: Tape[Machine], zone_type: type[Zone], k: int = 0) -> Machine:
     'SinglyLinked'
     """
     start = tape.at(k)
-    zone = start.zone
-    machine = Machine(zone_type(zone.end_pfn - zone.start_pfn, zone.start_pfn, zone.name))
+    machine = start.like(zone_type)
     machine.restore(start.snapshot())
     return machine
 

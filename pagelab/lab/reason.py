@@ -3,11 +3,27 @@
 from collections.abc import Callable
 from typing import Any
 
-from ..mm.act import Compared, Linked, Unlinked
-from ..mm.machine import FREE
+from ..mm.act import Checked, Compared, Counted, Linked, Parked, Relabelled, Unlinked
+from ..mm.call import unpack
+from ..mm.units import PAGEBLOCK_NR_PAGES
 from ..mm.zone import Zone
-from .question import REFUSAL, CountsOf, Fit, Heads, LargestOrder, PagesIn, Question, Run, StepWith, Value, Walked
-from .variant import HEAD_RULE, evidence, stopped, unlinked
+from .belief import HEAD_RULE, evidence, stopped, unlinked
+from .form import REFUSAL, write_answer
+from .question import (
+    Batch,
+    CountsOf,
+    Fit,
+    Heads,
+    LargestOrder,
+    MostInUse,
+    PagesIn,
+    Question,
+    Run,
+    StepWith,
+    Useless,
+    Value,
+    Walked,
+)
 
 
 def reason(question: Question, given: Any, truth: Any) -> str:
@@ -31,24 +47,50 @@ def _run(question: Run, given: Any, truth: Any) -> str:
     if question.ask == "pfns":
         return _pfns(question, given, truth)
     if question.ask == "pfn":
-        return f"{HEAD_RULE} {_about(question.tape.at(len(question.tape)).zone, given)}{evidence(question, unlinked)}"
+        return f"{_head_rule(question)} {_about(question.tape.at(len(question.tape)).zone, given)}{evidence(question, unlinked)}"
     if question.ask in ("counts", "free pages"):
         total = question.after().at(len(question.after())).zone.nr_free_pages()
         mine = sum(count << order for order, count in enumerate(given)) if isinstance(given, list) else given
         return f"Rule: no page is lost. Yours add up to {mine:,} pages, and {total:,} are free. {evidence(question, unlinked)}"
     if question.ask.startswith("lists"):
         return _lists(question, given, truth)
-    return _merges(question, given, truth)
+    if question.ask in ("merges", "block"):
+        return _merges(question, given, truth)
+    return _of_the_machine(question, given)
+
+
+def _head_rule(question: Run) -> str:
+    if question.tape.at(0).zone.pcp:
+        return "Rule: a request takes the head of its CPU's list, which a refill fills at the tail when it is empty."
+    return HEAD_RULE
+
+
+def _of_the_machine(question: Run, given: Any) -> str:
+    """Speak of labels, per-CPU lists and marks."""
+    half = f"{PAGEBLOCK_NR_PAGES // 2} of its {PAGEBLOCK_NR_PAGES} pages"
+    if question.ask == "relabelled":
+        wanted: type = Relabelled
+        rule = f"Rule: a claim relabels every pageblock that the block covers, or one of which {half} are free. Not {write_answer(given)}."
+    elif question.ask in ("label", "pageblocks"):
+        wanted = Counted
+        rule = f"Rule: a pageblock is relabelled when {half} are free or alike. If fewer are, single blocks are stolen. Not {given}."
+    elif question.ask == "on CPU lists":
+        wanted = Parked
+        rule = f"Rule: a refill adds pages at the tail, a free at the head, and a request takes one away. Count them: not {given}."
+    else:
+        wanted = Checked
+        rule = f"Rule: a request needs more free pages than the zone's mark and protection together. Not {given}."
+    return f"{rule} {evidence(question, lambda act: isinstance(act, wanted))}"
 
 
 def _pfns(question: Run, given: list[Any], truth: list[Any]) -> str:
     if len(given) != len(truth):
         return f"Rule: one number for each request that allocates. {len(truth)} are wanted; you gave {len(given)}."
     after = question.after()
-    steps = [k for k in range(len(question.tape), len(after)) if after.requests[k] < FREE]
+    steps = [k for k in range(len(question.tape), len(after)) if unpack(after.requests[k]).verb.startswith("alloc")]
     at = next(i for i, (mine, right) in enumerate(zip(given, truth, strict=True)) if mine != right)
     one = Run(after.fork(steps[at]), after.fork(steps[at] + 1).text.rsplit("; ", 1)[-1].split(" x", 1)[0], "pfn")
-    return f"{HEAD_RULE} {given[at]} is the first that is not right. {evidence(one, unlinked)}"
+    return f"{_head_rule(question)} {given[at]} is the first that is not right. {evidence(one, unlinked)}"
 
 
 def _about(zone: Zone, given: Any) -> str:
@@ -118,6 +160,22 @@ def _pages_in(question: PagesIn, given: int, truth: int) -> str:
     return f"{rule} Column {order} has {counts[order]}; each of the {counts[order + 1]} in column {order + 1} holds two."
 
 
+def _useless(question: Useless, given: int, truth: int) -> str:
+    total = sum(count << order for order, count in enumerate(question.counts))
+    return (
+        f"Rule: what is of no use lies in blocks of the orders 0 to {question.order - 1}. Add up their pages: not {given:,} of {total:,}."
+    )
+
+
+def _most_in_use(question: MostInUse, given: int, truth: int) -> str:
+    half = PAGEBLOCK_NR_PAGES // 2
+    if given > PAGEBLOCK_NR_PAGES:
+        return f"Rule: a pageblock has {PAGEBLOCK_NR_PAGES} pages, and no more of them can be in use. Not {given:,}."
+    left = PAGEBLOCK_NR_PAGES - given
+    enough = f"{left - half} more than are needed" if left > half else f"{half - left} too few"
+    return f"Rule: {half} pages of the pageblock must be free. With {given} in use, {left} are: {enough}."
+
+
 def _heads(question: Heads, given: list[int], truth: list[int]) -> str:
     right = next((i for i, (mine, other) in enumerate(zip(given, truth, strict=False)) if mine != other), min(len(given), len(truth)))
     if right >= len(truth):
@@ -151,5 +209,11 @@ _REASONS: dict[type, Callable[[Any, Any, Any], str]] = {
         "Rule: from the head of the list, each node before the buddy is passed once. Page 0 was freed first: it stands last."
     ),
     CountsOf: lambda q, given, truth: f"Rule: two free buddies of one order are one block of the next. {_first_pairs(q)}",
+    Useless: _useless,
+    MostInUse: _most_in_use,
+    Batch: lambda q, given, truth: (
+        f"Rule: the batch is a power of two less 1, and grows with the zone up to 63. {q.managed:,} pages are "
+        f"{min(q.managed >> 10, 256)} times 1,024; take a quarter of that, and half as much again. Not {given}."
+    ),
     Value: lambda q, given, truth: f"Rule: pages on per-CPU lists are in no column. Not {given}: look at pcp in the output above.",
 }

@@ -115,7 +115,7 @@ def one_zone(requests: str = "", pages: int | str = "48 MiB", kernel: str = "6.1
     ([12285], [12287])
     """
     kbytes = min_free_kbytes([Size(0, ZONE_NORMAL, to_pages(pages))])
-    return Tape(machine(pages, kernel, cpus, pcp, kbytes)).then(requests)
+    return text(requests, pages, kernel=kernel, cpus=cpus, pcp=pcp, min_free_kbytes=kbytes)
 
 
 def two_zones(requests: str = "", pages: int | str = "256 MiB", kernel: str = "6.12", cpus: int = 1, pcp: bool = True) -> Tape[Machine]:

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 
-from ..mm.machine import FREE, Machine
+from ..mm.call import unpack
+from ..mm.machine import Machine
+from ..mm.units import MAX_PAGE_ORDER
+from ..mm.zone import MIGRATETYPES, MOVABLE, UNMOVABLE
 from .exercise import NOT_YET, OPEN, RIGHT, Verdict
 from .request import RequestError, parse, to_text
-from .scenario import text
+from .scenario import give_back, one_zone, text
 from .tape import Tape
 
 Judge = Callable[[Tape[Machine]], tuple[bool, str]]
@@ -54,7 +57,7 @@ class Task:
             RequestError: a request cannot be read or done, or this task does not allow it; nothing is done.
         """
         for parsed in parse(requests):
-            if self.only and (parsed.request < FREE) != (self.only == "alloc"):
+            if self.only not in ("", unpack(parsed.request).verb):
                 raise RequestError(f"this task allows only {self.only}", requests, parsed.start, parsed.end)
         self.tape = self.tape.then(requests)
         return self.verdict()
@@ -145,3 +148,70 @@ def refuse_with_half_free() -> Task:
 
     goal = "Reach a state in which a request of order 4 is refused although exactly 32 of the 64 pages are free."
     return Task(goal, text(pages=64), 10, judge)
+
+
+def label_and_back() -> Task:
+    """Return the task: one pageblock with 300 movable pages in use; change its label to unmovable, and back.
+
+    Returns:
+        The task.
+
+    >>> label_and_back().do("alloc 0 unmovable").text
+    'The label is movable, and was nothing else yet. 1 request used; the fewest known is 3.'
+    """
+
+    def judge(tape: Tape[Machine]) -> tuple[bool, str]:
+        labels = [tape.at(k).zone.block_type(0) for k in range(len(tape) + 1)]
+        if UNMOVABLE not in labels:
+            return False, f"The label is {MIGRATETYPES[labels[-1]]}, and was nothing else yet."
+        changed = f"The label became unmovable in step {labels.index(UNMOVABLE) - 1}"
+        if labels[-1] != MOVABLE:
+            return False, f"{changed}, and is still {MIGRATETYPES[labels[-1]]}."
+        return True, f"{changed}, and is movable again."
+
+    goal = "Change the label of the pageblock, pages 0 to 511, from movable to unmovable and back to movable."
+    return Task(goal, text("alloc 8; alloc 5; alloc 3; alloc 2", pages=512), 3, judge)
+
+
+def refuse_for_good() -> Task:
+    """Return the task: 64 fresh pages; order 4 refused with 32 free, and still refused if all that is movable were given back.
+
+    Returns:
+        The task.
+
+    >>> refuse_for_good().do("alloc 3 unmovable x7; free 8; free 24; free 40").state
+    'right'
+    """
+
+    def judge(tape: Tape[Machine]) -> tuple[bool, str]:
+        refused, free, words = _state(tape, 4)
+        if not refused or free != 32:
+            return False, words + (" Exactly 32 are wanted." if free != 32 else "")
+        stays, _, moved = _state(give_back(tape), 4)
+        return stays, f"{words} {'No movable page decides that.' if stays else f'But without the movable pages: {moved}'}"
+
+    goal = (
+        "Reach a state in which a request of order 4 is refused although exactly 32 of the 64 pages are free, "
+        "and which would stay so if every movable page were moved away."
+    )
+    return Task(goal, text(pages=64), 10, judge)
+
+
+def whole_again() -> Task:
+    """Return the task: 48 MiB, of which 4 pages went out and came back; make all of it blocks of order 10 again.
+
+    Returns:
+        The task.
+
+    >>> whole_again().do("alloc 0; free @8").state, whole_again().do("drain").state
+    ('not yet', 'right')
+    """
+
+    def judge(tape: Tape[Machine]) -> tuple[bool, str]:
+        zone = tape.at(len(tape)).zone
+        blocks, waiting = zone.nr_free(MAX_PAGE_ORDER), sum(pcp.count for pcp in zone.pcp)
+        words = f"{blocks} blocks of order {MAX_PAGE_ORDER} are free, and {waiting} pages are on the CPU's lists."
+        return blocks << MAX_PAGE_ORDER == zone.managed, words
+
+    goal = f"Four pages went out and came back. Bring the zone back to 12 free blocks of order {MAX_PAGE_ORDER}."
+    return Task(goal, one_zone("alloc 0 x4; free @0; free @1; free @2; free @3"), 1, judge)
