@@ -29,7 +29,7 @@ TABLE = {
     ],
     "real/": [
         *("__init__", "archive", "proc", "capture", "trace", "ahead", "learning", "buddy", "counts", "percpu"),
-        *("replay", "recording", "verify"),
+        *("replay", "backwards", "recording", "verify"),
     ],
     "view/": [
         *("palette", "drawing", "columns", "words", "page_map", "free_lists", "ladder", "strip", "difference"),

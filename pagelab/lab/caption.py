@@ -128,6 +128,14 @@ def _handed_out(acts: Sequence[Act], i: int, after: Act | None) -> Caption:
             return Caption(f"{pfn} for cpu {after.cpu}", text, "rmqueue_bulk()", ALLOC)
         case Taken(pfn, order) if _cut_up(before, pfn):
             return Caption(f"cut: {pfn} alone", f"Page {pfn} is a block of order 0 now, which can be freed alone.", "split_page()", ALLOC)
+        case Taken(pfn, order) if _wanted(before).verb == "compact":
+            return Caption(
+                f"set {pfn} aside", f"{span(pfn, order).capitalize()}: set aside, for pages that move.", "__isolate_free_page()", ALLOC
+            )
+        case Taken(pfn, order) if _wanted(before).verb == "refill":
+            return Caption(
+                f"{pfn} for a CPU", f"{span(pfn, order).capitalize()}: off the free lists, for a CPU's list.", "rmqueue_bulk()", ALLOC
+            )
         case Taken(pfn, order):
             text = f"The caller receives {span(pfn, order)}: pfn {pfn}, order {order}."
             return Caption(f"hand out {pfn}", text, "__rmqueue_smallest()", ALLOC)

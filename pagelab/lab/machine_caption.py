@@ -64,6 +64,12 @@ def asked(act: Asked) -> Caption:
                 f"A caller asks for a number of pages, {MIGRATETYPES[mt]}. The smallest block that holds them has order {order} ({pages})."
             )
             return Caption(f"ask: pages of order {order}", text, "alloc_pages_exact()", ALLOC)
+        case "refill":
+            text = f"A CPU's list is empty and asks for a block of order {order} ({pages}), {MIGRATETYPES[mt]}."
+            return Caption(f"refill: order {order}", text, "rmqueue_bulk()", ALLOC)
+        case "drained":
+            text = f"A CPU's list gives {span(pfn, order)} back: order {order}."
+            return Caption(f"drain: {pfn}", text, "free_pcppages_bulk()", ALLOC)
         case "free":
             text = f"The owner of {span(pfn, order)} gives it back: order {order}."
             return Caption(f"ask: free {pfn}", text, "__free_pages()", ALLOC)

@@ -127,8 +127,8 @@ class BuddyReplay:
         before = self._before.get(event.cpu)
         return before if not self.strict and before and before.kind == "extfrag" else None
 
-    def _pick(self, score: Score, zone: Learning, event: Event, rest: int, fallback: Event | None = None) -> None:
-        """Predict, compare, and leave the zone as the kernel's line says; what is split off goes to the lists of `rest`."""
+    def _pick(self, score: Score, zone: Learning, event: Event, theirs: int, fallback: Event | None = None) -> None:
+        """Predict, compare, and leave the zone as the kernel's line says; the block comes off a list of `theirs`."""
         taken = False
         try:
             pfn, taken = self._predict(zone, event.order, event.mt)
@@ -143,8 +143,8 @@ class BuddyReplay:
             if taken:
                 self._free(zone, pfn, event.order, zone.block_type(pfn))
         if (pfn != event.pfn or not taken) and _fits(zone, event):
-            zone.place(event.pfn, rest)
-            if carve(zone, event.pfn, event.order, rest):
+            zone.place(event.pfn, theirs)
+            if carve(zone, event.pfn, event.order, event.mt if event.fallback[2] else theirs, event.fallback[2]):
                 zone.take(event.pfn, event.order, event.mt)
 
     def _predict(self, zone: Learning, order: int, mt: int) -> tuple[int, bool]:
@@ -170,7 +170,7 @@ class BuddyReplay:
 
     def _fallback_6_12(self, zone: Learning, event: Event) -> None:
         """After a take of the same page this line says that its pageblock was claimed; else it is itself a take, by fallback."""
-        order, theirs, owned = event.fallback
+        _, theirs, owned = event.fallback
         before = self._before.get(event.cpu)
         if before and before.kind == "take" and before.pfn == event.pfn:
             for head in zone.free_heads(event.pfn) if owned else ():
@@ -179,10 +179,8 @@ class BuddyReplay:
             return
         zone.asked, zone.claimed, zone.fell_back = event.mt, False, True
         zone.exclude(event.order, event.mt, -1, NR_PAGE_ORDERS)
-        self._pick(self.fallbacks, zone, event, event.mt if owned else theirs)
-        if owned and order >= PAGEBLOCK_ORDER:
-            zone.relabel(event.pfn & -(1 << order), order, event.mt)
-        elif not owned:
+        self._pick(self.fallbacks, zone, event, theirs)
+        if not owned:
             zone.learn_type(event.pfn, theirs)
 
     def _drain(self, zone: Learning, event: Event) -> None:
@@ -224,7 +222,7 @@ class BuddyReplay:
             zone.learn_type(page, MOVABLE)
 
 
-def carve(zone: Learning, pfn: int, order: int, mt: int) -> bool:
+def carve(zone: Learning, pfn: int, order: int, mt: int, claim: bool = False) -> bool:
     """Take a block out of the free block that holds it; halves go to the heads of the lists of mt.
 
     Args:
@@ -232,6 +230,7 @@ def carve(zone: Learning, pfn: int, order: int, mt: int) -> bool:
         pfn: the block's head.
         order: 0..10.
         mt: migratetype of what is left.
+        claim: label the pageblocks of a block of order 9 or 10 so, all of them.
 
     Returns:
         Whether all of the block was free; a smaller free block at pfn leaves its list all the same.
@@ -246,6 +245,8 @@ def carve(zone: Learning, pfn: int, order: int, mt: int) -> bool:
         return False
     head, high = found
     zone.unlink(head)
+    if claim and high >= PAGEBLOCK_ORDER:
+        zone.relabel(head, high, mt)
     while high > order:
         high -= 1
         upper = head + (1 << high)

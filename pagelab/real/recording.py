@@ -15,6 +15,7 @@ from pagelab.mm.zone import Zone
 from pagelab.real.archive import fail
 from pagelab.real.buddy import BuddyReplay, Zones, bypasses_lists
 from pagelab.real.capture import Capture
+from pagelab.real.counts import LOCKED
 from pagelab.real.learning import UNKNOWN, Learning
 from pagelab.real.replay import BEGIN, END, TRACE, rules_of, zones_of
 from pagelab.real.trace import Event, read_events
@@ -53,8 +54,9 @@ class Recording(Machine):
         """Follow the next step and return what the rules did, act by act."""
         step, zone = self.steps[self.done], self.zones[0]
         event, watched = _main(step), Watched(zone)
-        mt, pfn = (event.mt, -1) if _taken(step) else (zone.block_type(event.pfn), event.pfn)
-        verb = "alloc" if event.kind == "take" and not event.refill else _VERBS[event.kind]
+        taken = _taken(step)
+        mt, pfn = (event.mt, -1) if taken else (zone.block_type(event.pfn), event.pfn)
+        verb = "alloc" if taken and event.depth < LOCKED else _VERBS[event.kind]
         watched.acts.append(Asked(verb, event.order, mt, pfn))
         follower = copy(self)
         follower._stand_on([watched])
@@ -88,7 +90,7 @@ def _taken(step: Step) -> bool:
     return _main(step).kind in ("take", "extfrag")
 
 
-_VERBS = {"take": "refill", "extfrag": "refill", "drain": "drained", "free": "free", "isolate": "isolate"}
+_VERBS = {"take": "refill", "extfrag": "refill", "drain": "drained", "free": "free", "isolate": "compact"}
 
 
 def record(capture: Capture, zone: str, node: int = 0, lines: tuple[int, int] | None = None) -> Tape[Recording]:
@@ -163,7 +165,7 @@ def _request(step: Step) -> int:
     cpu = event.cpu % 16
     if event.kind in ("take", "extfrag"):
         return alloc_request(event.order, event.mt, cpu)
-    return other_request("isolate", event.pfn) if event.kind == "isolate" else free_request(event.pfn, cpu)
+    return other_request("compact") if event.kind == "isolate" else free_request(event.pfn, cpu)
 
 
 def step_at(tape: Tape[Recording], line: int) -> int:
