@@ -24,8 +24,20 @@ TABLE = {
         *("slab_layout", "slub", "struct_page", "free_state", "memmap", "dax", "sg"),
     ],
     "lab/": [
-        *("__init__", "request", "tape", "scenario", "machine_caption", "caption", "form", "question", "stand_in", "belief"),
-        *("buddy_beliefs", "machine_beliefs", "variant", "reason", "exercise", "progress", "task"),
+        *(
+            "__init__",
+            "request",
+            "tape",
+            "scenario",
+            "machine_caption",
+            "caption",
+            "form",
+            "trace_question",
+            "question",
+            "stand_in",
+            "belief",
+        ),
+        *("buddy_beliefs", "machine_beliefs", "trace_beliefs", "variant", "reason", "exercise", "progress", "task"),
     ],
     "real/": [
         *("__init__", "archive", "proc", "capture", "trace", "ahead", "learning", "buddy", "counts", "percpu"),

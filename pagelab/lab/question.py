@@ -24,6 +24,7 @@ from .form import write_answer as write_answer
 from .request import parse
 from .scenario import even_then_odd, text
 from .tape import Tape
+from .trace_question import BlocksIn, FewestWrong, Learned, WaitsFor
 
 
 def lists_of(zone: Zone) -> dict[str, list[int]]:
@@ -297,7 +298,9 @@ class Value:
         return self.value
 
 
-Question = Run | StepWith | Fit | Walked | PagesIn | LargestOrder | Heads | CountsOf | Useless | MostInUse | Batch | Value
+Question = (Run | StepWith | Fit | Walked | PagesIn | LargestOrder | Heads | CountsOf | Useless | MostInUse | Batch | Value) | (
+    BlocksIn | WaitsFor | Learned | FewestWrong
+)
 
 
 def restart(tape: Tape[Machine], zone_type: type[Zone], k: int = 0) -> Machine:

@@ -24,6 +24,7 @@ from .question import (
     Value,
     Walked,
 )
+from .trace_question import BlocksIn, FewestWrong, Learned, WaitsFor
 
 
 def reason(question: Question, given: Any, truth: Any) -> str:
@@ -196,6 +197,17 @@ def _largest(question: LargestOrder, given: int, truth: int) -> str:
     return f"Rule: a request of order o needs a block of order o or more. Look for the last column that is not 0: not {given}."
 
 
+def _learned(question: Learned, given: list[int], truth: list[int]) -> str:
+    rule = "Rule: a pick is learned when a block whose place is not known may stand ahead."
+    for step in given:
+        if step not in question.takes:
+            return f"{rule} Step {step} takes nothing."
+        if step not in truth:
+            return f"{rule} At step {step} a block that the trace linked itself is at the head."
+    step = next(step for step in truth if step not in given)
+    return f"{rule} At step {step} no block of known place is left on the list."
+
+
 _REASONS: dict[type, Callable[[Any, Any, Any], str]] = {
     Run: _run,
     Fit: _fit,
@@ -216,4 +228,15 @@ _REASONS: dict[type, Callable[[Any, Any, Any], str]] = {
         f"{min(q.managed >> 10, 256)} times 1,024; take a quarter of that, and half as much again. Not {given}."
     ),
     Value: lambda q, given, truth: f"Rule: pages on per-CPU lists are in no column. Not {given}: look at pcp in the output above.",
+    BlocksIn: lambda q, given, truth: (
+        f"Rule: each number in a line counts blocks. Add the {len(q.lines) * 11} numbers; {given:,} is not their sum."
+    ),
+    WaitsFor: lambda q, given, truth: (
+        f"Rule: a block waits at the tail when its pair, one order up, has a free buddy. The pair of {q.freed().pfn} would start at "
+        f"{q.freed().pfn & ~(1 << q.freed().order)}. Step {q.k}."
+    ),
+    Learned: _learned,
+    FewestWrong: lambda q, given, truth: (
+        "Rule: count the picks that a belief gets wrong, over the whole trace. Run the cell above for each of them."
+    ),
 }

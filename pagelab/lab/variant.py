@@ -10,8 +10,9 @@ from typing import Any
 from .buddy_beliefs import BUDDY_BELIEFS
 from .machine_beliefs import MACHINE_BELIEFS
 from .question import Question
+from .trace_beliefs import TRACE_BELIEFS
 
-VARIANTS = (*BUDDY_BELIEFS, *MACHINE_BELIEFS)
+VARIANTS = (*BUDDY_BELIEFS, *MACHINE_BELIEFS, *TRACE_BELIEFS)
 
 
 def beliefs(question: Question) -> dict[str, Any]:
