@@ -41,7 +41,7 @@ TABLE = {
     ],
     "real/": [
         *("__init__", "archive", "proc", "capture", "trace", "ahead", "learning", "buddy", "counts", "percpu"),
-        *("replay", "backwards", "recording", "verify"),
+        *("replay", "backwards", "recording", "picks", "verify"),
     ],
     "view/": [
         *("palette", "drawing", "columns", "words", "page_map", "free_lists", "ladder", "strip", "difference"),

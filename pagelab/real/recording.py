@@ -209,7 +209,22 @@ def as_machine(tape: Tape[Recording], k: int) -> Machine:
     >>> as_machine(record(example("612-hi-256M-1cpu"), "DMA32", lines=(6691, 6704)), 3).zone.blocks(2, 0)
     [21468, 34868, 32252]
     """
-    recording = tape.at(k)
+    return plain(tape.at(k))
+
+
+def plain(recording: Recording) -> Machine:
+    """Make a plain machine of a recording as it stands, with no trace to lead it.
+
+    Args:
+        recording: at any of its steps.
+
+    Returns:
+        The machine; blocks of unknown type are at the tails of their pageblocks' lists.
+
+    >>> from pagelab.real.capture import example
+    >>> plain(record(example("612-hi-256M-1cpu"), "DMA32", lines=(6691, 6704)).at(0)).zone.nr_free_pages()
+    26553
+    """
     learned = recording.zone
     zone = Zone(learned.end_pfn - learned.start_pfn, learned.start_pfn, learned.name, learned.node)
     zone.restore(Zone.snapshot(learned))

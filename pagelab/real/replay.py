@@ -86,7 +86,8 @@ def replay(capture: Capture, belief: type[Zone] | None = None) -> Replay:
 
     Args:
         capture: with trace.txt, S0.kpageflags and S0.zoneinfo; S1 too for the free set at the end.
-        belief: a stand-in for Zone with one rule replaced, as in `pagelab.lab.stand_in`; the kernel's own rules where it is None.
+        belief: a stand-in for Zone with one rule replaced, as in `pagelab.lab.stand_in`: the pages off the free lists under that belief,
+            and no other level. None for the kernel's own rules.
 
     Returns:
         The Replay.
@@ -111,8 +112,9 @@ def replay(capture: Capture, belief: type[Zone] | None = None) -> Replay:
         found.notes.append(f"The rules of {version} are used for this kernel, {capture.kernel or 'whose version is not known'}.")
     run = _Run(capture, kernel, ahead, belief)
     run.follow(_events(capture))
-    found.pages, found.fallbacks, found.percpu = run.buddy.score, run.buddy.fallbacks, run.percpu.score
-    found.refills, found.drains = run.counts.refills, run.counts.drains
+    found.pages, found.fallbacks = run.buddy.score, run.buddy.fallbacks
+    if not belief:
+        found.percpu, found.refills, found.drains = run.percpu.score, run.counts.refills, run.counts.drains
     _free_set(capture, run.zones, found)
     _remarks(found, kernel, ahead)
     return found
@@ -168,11 +170,11 @@ def zones_of(capture: Capture, snapshot: str, strict: bool, belief: type[Zone] |
 
 
 class _Run:
-    """One pass over the events, all levels at once."""
+    """One pass over the events: the free lists, and, under the kernel's own rules, the per-CPU lists too."""
 
     def __init__(self, capture: Capture, kernel: Kernel, ahead: Ahead, belief: type[Zone] | None) -> None:
         info = capture.zoneinfo("S0")
-        self.boot = ahead.boot
+        self.boot, self.per_cpu = ahead.boot, not belief
         self.zones = zones_of(capture, "S0", kernel.strict, belief)
         self.buddy = BuddyReplay(self.zones, kernel)
         high = {key: zone.marks.get("high", 0) for key, zone in info.items()}
@@ -181,17 +183,17 @@ class _Run:
 
     def follow(self, events: Iterator[Event]) -> None:
         """Follow the events between the snapshots; the per-CPU lists of a trace from boot are followed from its beginning."""
-        self.percpu.counting = False
+        between = self.percpu.counting = False
         for event in events:
             if event.kind == "mark":
-                self.percpu.counting = self.percpu.counting or event.text == BEGIN
+                between = self.percpu.counting = between or event.text == BEGIN
                 if event.text == END:
                     break
-            elif self.percpu.counting:
+                continue
+            if self.per_cpu and (between or self.boot):
                 self.percpu.step(event)
+            if between:
                 self.buddy.step(event)
-            elif self.boot:
-                self.percpu.step(event)
         self.counts.finish()
 
 
