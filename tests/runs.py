@@ -4,15 +4,19 @@ import random
 from typing import NamedTuple
 
 from pagelab.lab.tape import Tape
-from pagelab.mm.machine import Machine, alloc_request, free_request
+from pagelab.mm.boot import boot_machine
+from pagelab.mm.call import alloc_request, free_received, free_request, other_request
+from pagelab.mm.machine import Machine
+from pagelab.mm.machine import machine as make_machine
 from pagelab.mm.page_alloc import boot
-from pagelab.mm.zone import MOVABLE, UNMOVABLE
+from pagelab.mm.zone import MOVABLE, RECLAIMABLE, UNMOVABLE
 from pagelab.view.columns import moment
 
 # seed, pages, start_pfn: zones that fit a screen, one block short, not aligned, across pageblocks.
 SMALL = [(1, 16, 0), (2, 24, 0), (3, 32, 0), (4, 64, 0), (5, 17, 5), (6, 33, 1)]
 LARGE = [(7, 100, 0), (8, 700, 0), (9, 1024, 0), (10, 2000, 0)]
 RUNS = SMALL + LARGE
+KINDS = ("6.1", "6.12", "small", "small pcp", "pcp", "pcp 6.1", "watermarks", "zones", "nodes")
 
 
 def random_run(seed, pages, start=0, length=30):
@@ -28,6 +32,39 @@ def random_run(seed, pages, start=0, length=30):
         if tape.received[-1] >= 0:
             live.append(tape.received[-1])
     return tape
+
+
+def busy_run(seed, machine, length=60, verbs=("drain", "compact")):
+    """Return a tape of all kinds of requests on a machine of any kind: orders, types, CPUs, nodes, frees by other CPUs."""
+    source, live, tape = random.Random(seed), [], Tape(machine)
+    while len(tape) < length:
+        cpu, node = source.randrange(machine.cpus), source.randrange(machine.nodes)
+        if live and source.random() < 0.4:
+            tape = tape.then([free_received(live.pop(source.randrange(len(live))), cpu)])
+        elif source.random() < 0.06 and verbs:
+            verb = source.choice(verbs)
+            tape = tape.then([other_request(verb, machine.zone.end_pfn - 1 if "isolate" in verb else 0)])
+        else:
+            mt, order = source.choice([MOVABLE] * 3 + [UNMOVABLE, RECLAIMABLE]), source.choice([0, 0, 0, 0, 1, 2, 3, 5, 9])
+            tape = tape.then([alloc_request(order, mt, cpu, node, source.choice([0, 0, 0, 1]))])
+            if tape.received[-1] >= 0:
+                live.append(len(tape) - 1)
+    return tape
+
+
+def kinds_of_machines():
+    """Return machines of all kinds, by name: bare, 6.1, per-CPU lists, watermarks, several zones and nodes."""
+    return {
+        "6.1": make_machine(2048, "6.1"),
+        "6.12": make_machine(2048),
+        "small": make_machine(64),
+        "small pcp": make_machine(64, pcp=True, cpus=2),
+        "pcp": make_machine(2048, pcp=True, cpus=2),
+        "pcp 6.1": make_machine(1500, "6.1", pcp=True, cpus=4),
+        "watermarks": make_machine("48 MiB", pcp=True, cpus=2, min_free_kbytes=886),
+        "zones": boot_machine([(256, 6000)], cpus=2),
+        "nodes": boot_machine([(256, 8192)], [(8192, 12_288)], cpus=2),
+    }
 
 
 def moments(tape):

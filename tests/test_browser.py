@@ -14,7 +14,8 @@ from pagelab.lab.tape import Tape
 from pagelab.mm.machine import Machine
 from pagelab.view.columns import moment
 from pagelab.view.palette import DARK, LIGHT
-from pagelab.view.words import sentence, summary
+from pagelab.view.summary import summary
+from pagelab.view.words import sentence
 
 pytestmark = pytest.mark.browser
 

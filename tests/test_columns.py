@@ -1,20 +1,18 @@
 """Model to numbers: moments, lists as shown, the strip, and where each page lies on a map."""
 
-import random
-
 import numpy as np
 import pytest
-from runs import RUNS, SMALL, moments, pages, random_run
+from runs import KINDS, RUNS, SMALL, busy_run, kinds_of_machines, moments, random_run
 from zones import contents
 
 from pagelab.lab.scenario import some_free, text
 from pagelab.lab.tape import Tape
-from pagelab.mm.machine import REFUSED, Machine
+from pagelab.mm.act import Linked, Moved, Parked, Unparked
+from pagelab.mm.machine import REFUSED, machine
 from pagelab.mm.page_alloc import boot
 from pagelab.mm.zone import MOVABLE, NOT_HEAD, UNMOVABLE
-from pagelab.view.columns import MAX_CELLS, MAX_NARROW_CELLS, Entry, layout, list_type, moment, orders_of, shown_list, strip
+from pagelab.view.columns import Entry, cpu_lists, list_type, moment, orders_of, pageblocks, shown_list, strip, types_of
 from pagelab.view.page_map import blocks_of
-from pagelab.view.palette import GAP
 
 
 @pytest.mark.parametrize(("seed", "nr_pages", "start"), RUNS)
@@ -91,6 +89,91 @@ def test_the_lists_shown_are_those_of_the_request():
     assert list_type(moment(text(), 0, 0)) == MOVABLE
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_act_of_every_machine_can_be_shown(kind):
+    tape = busy_run(11, kinds_of_machines()[kind], 50, ("drain", "compact", "isolate", "unisolate"))
+    for k in range(len(tape)):
+        acts = tape.acts(k)
+        first, last = moment(tape, k, 0), moment(tape, k, -1)
+        assert contents(first.zone) == contents(first.before) == contents(tape.at(k).zones[first.z])
+        assert contents(last.zone) == contents(tape.at(k + 1).zones[last.z])
+        for i in range(1, len(acts)):
+            now = moment(tape, k, i)
+            assert (now.acts, now.all, now.z) == (tuple(acts[: i + 1]), tuple(acts), last.z)
+            assert [block.head for block in blocks_of(now.zone)][0] == now.zone.start_pfn
+            if i == len(acts) - 1:
+                assert now.here == now.all_here
+
+
+@pytest.mark.parametrize("kind", ["small pcp", "pcp", "pcp 6.1", "watermarks"])
+def test_a_per_cpu_list_as_shown_is_the_list_and_what_left_it(kind):
+    for now in moments(busy_run(12, kinds_of_machines()[kind], 50)):
+        held = {}
+        for one in cpu_lists(now):
+            held[one.cpu, one.pindex] = [entry.pfn for entry in one.entries if entry.mark != "gone"]
+            changed = [entry.pfn for entry in one.entries if entry.mark == "changed"]
+            mine = isinstance(now.act, Parked) and (now.act.cpu, now.act.pindex) == (one.cpu, one.pindex)
+            assert changed == ([now.act.pfn] if mine else [])
+        for cpu, pcp in enumerate(now.zone.pcp):
+            for pindex, blocks in enumerate(pcp.lists):
+                assert held.get((cpu, pindex), []) == list(blocks)
+
+
+def test_a_block_that_moved_is_gone_in_one_list_and_new_in_the_other():
+    tape = Tape(machine(512)).then("alloc 0 x200; alloc 0 unmovable")
+    acts = tape.acts(200)
+    first = next(i for i, act in enumerate(acts) if isinstance(act, Moved))
+    assert (acts[first].pfn, acts[first].order) == (200, 3)
+    assert shown_list(moment(tape, 200, first), 3, MOVABLE) == [Entry(200, "gone")]
+    assert shown_list(moment(tape, 200, first), 3, UNMOVABLE) == [Entry(200, "changed")]
+    assert shown_list(moment(tape, 200, first + 1), 3, UNMOVABLE) == [Entry(200, "moved")]
+    assert shown_list(moment(tape, 200, -1), 3, UNMOVABLE) == [Entry(200, "gone")], "it was split after that"
+
+
+def test_the_zone_that_is_shown_is_the_one_that_was_used():
+    tape = Tape(kinds_of_machines()["zones"]).then("alloc 0; alloc 0 dma; free @1; alloc 10 x8; alloc 10")
+    names = [moment(tape, k, 0).zone.name for k in range(len(tape))]
+    assert names[:3] == ["DMA32", "DMA", "DMA"]
+    refused = [k for k in range(len(tape)) if tape.received[k] == REFUSED]
+    assert refused
+    largest = tape.at(0).zone.name
+    assert {names[k] for k in refused} == {moment(tape, len(tape), 0).zone.name} == {largest}
+    assert moment(tape, 0, -1, z=0).zone.name == "DMA"
+    assert moment(tape, 0, -1, z=0).here == moment(tape, 0, -1, z=0).all[:1], "nothing happened there but the request"
+
+
+def test_an_act_elsewhere_is_not_the_act_that_is_shown():
+    tape = Tape(kinds_of_machines()["nodes"]).then("alloc 0; free @0; alloc 0 node 1 cpu 1; free @2 cpu 1; drain")
+    acts = tape.acts(4)
+    shown = {True: 0, False: 0}
+    for i, act in enumerate(acts):
+        now = moment(tape, 4, i)
+        if isinstance(act, (Unparked, Linked)):
+            here = now.machine.zone_of(act.pfn) == now.z
+            assert now.act == (act if here else None)
+            shown[here] += 1
+    assert min(shown.values()) > 0
+
+
+@pytest.mark.parametrize(
+    ("requests", "types"),
+    [
+        ("alloc 0", (1,)),
+        ("alloc 0; free 0", (1,)),
+        ("alloc 0 unmovable", (1, 0)),
+        ("alloc_exact 3 reclaimable", (1, 2)),
+        ("alloc 0 reclaimable; alloc 0 unmovable; isolate 0", (1, 0, 2, 5)),
+    ],
+)
+def test_the_types_of_a_run(requests, types):
+    assert types_of(Tape(machine(512)).then(requests)) == types
+
+
+def test_a_pageblock_that_the_start_of_a_zone_cuts_has_a_type_too():
+    assert types_of(Tape(kinds_of_machines()["zones"])) == (1, 0)
+    assert pageblocks(kinds_of_machines()["zones"].zones[0])[:2] == [1, 512]
+
+
 @pytest.mark.parametrize(("nr_pages", "orders"), [(1, 1), (16, 5), (17, 5), (31, 5), (32, 6), (1024, 11), (5000, 11)])
 def test_orders_of_a_zone(nr_pages, orders):
     zone = boot(nr_pages)
@@ -124,153 +207,3 @@ def test_a_long_run_is_shown_at_so_many_positions_at_most(length):
     assert run.free.tolist() == [max(0, 64 - k) for k in run.steps]
     assert run.refused.tolist() == list(range(64, length)), "none of the refused requests is left out"
     assert 200 <= len(run.steps) <= 400
-
-
-SHAPES = [(0, n) for n in (1, 16, 17, 32, 63, 64, 65, 100, 512, 1000, 1024, 2048, 4096, 4097, 65536, 262_144, 1_000_000)]
-SHAPES += [(1, 4095), (4096, 61402), (5, 16), (1, 33), (3, 64), (256, 3840), (1, 100), (512, 512), (1000, 65_000)]
-EVERY_SHAPE = pytest.mark.parametrize(("start", "nr_pages", "narrow"), [(*shape, narrow) for shape in SHAPES for narrow in (False, True)])
-
-
-@EVERY_SHAPE
-def test_every_page_has_exactly_one_cell(start, nr_pages, narrow):
-    where = layout(start, nr_pages, narrow)
-    placed = where.cells[where.cells >= 0]
-    assert sorted(placed.tolist()) == list(range(len(placed)))
-    assert len(placed) <= (MAX_NARROW_CELLS if narrow else MAX_CELLS)
-    assert where.start <= start
-    first, last = (start - where.start) // where.per_cell, (start + nr_pages - 1 - where.start) // where.per_cell
-    assert first < where.across if not where.tiled else first < 512
-    assert last == len(placed) - 1, "the last page has the last cell"
-
-
-@EVERY_SHAPE
-def test_cells_have_more_than_one_page_only_when_they_must(start, nr_pages, narrow):
-    where = layout(start, nr_pages, narrow)
-    assert where.per_cell & (where.per_cell - 1) == 0
-    span, most = start + nr_pages - where.start, MAX_NARROW_CELLS if narrow else MAX_CELLS
-    assert span <= where.per_cell * most
-    assert where.per_cell == 1 or span > where.per_cell // 2 * most
-
-
-@EVERY_SHAPE
-def test_a_map_fits_the_page(start, nr_pages, narrow):
-    where = layout(start, nr_pages, narrow)
-    assert where.width <= 320 if narrow else 56 + where.width <= 824
-    assert where.height <= 700
-
-
-def cells_in(where, rects):
-    """Return the pages of the cells whose middle lies in these rectangles; each in one only."""
-    found = []
-    for rect in rects:
-        columns = [c for c in range(where.cells.shape[1]) if rect.x < (c + 0.5) * where.w < rect.x + rect.w]
-        rows = [r for r in range(where.cells.shape[0]) if rect.y < (r + 0.5) * where.h < rect.y + rect.h]
-        found += [int(where.cells[r, c]) for r in rows for c in columns]
-    assert len(found) == len(set(found))
-    return set(found)
-
-
-@EVERY_SHAPE
-def test_the_rectangles_of_a_block_cover_exactly_its_pages(start, nr_pages, narrow):
-    where, source = layout(start, nr_pages, narrow), random.Random(nr_pages)
-    end = start + nr_pages
-    for order in range(min(11, nr_pages.bit_length())):
-        first, last = -(-start >> order), (end >> order) - 1
-        if first > last:
-            continue
-        for block in {first, last, *(source.randint(first, last) for _ in range(4))}:
-            pfn = block << order
-            wanted = {(page - where.start) // where.per_cell for page in pages(pfn, order)}
-            assert cells_in(where, where.rects(pfn, order)) == wanted
-
-
-@EVERY_SHAPE
-def test_the_rectangles_of_any_pages_cover_exactly_these(start, nr_pages, narrow):
-    where, source = layout(start, nr_pages, narrow), random.Random(nr_pages)
-    for _ in range(6):
-        low = source.randrange(start, start + nr_pages)
-        end = source.randint(low + 1, min(start + nr_pages, low + 700))
-        rects = where.spans(low, end)
-        assert cells_in(where, rects) == {(page - where.start) // where.per_cell for page in range(low, end)}
-        assert len(rects) <= 3 * (2 + (end - low) // 512)
-
-
-@pytest.mark.parametrize(("start", "nr_pages"), [(0, 16), (0, 64), (0, 1024), (0, 4096), (1, 4095), (0, 65536), (4096, 61402)])
-def test_a_block_inside_a_pageblock_is_one_rectangle(start, nr_pages):
-    where = layout(start, nr_pages)
-    for order in range(min(10, nr_pages.bit_length())):
-        for pfn in range(-(-start // (1 << order)) << order, min(start + nr_pages, start + 1200) - (1 << order) + 1, 1 << order):
-            assert len(where.rects(pfn, order)) == 1
-
-
-@EVERY_SHAPE
-def test_the_page_at_a_place_is_the_page_drawn_there(start, nr_pages, narrow):
-    where, source = layout(start, nr_pages, narrow), random.Random(1)
-    for pfn in {start, start + nr_pages - 1, *(source.randrange(start, start + nr_pages) for _ in range(50))}:
-        (rect,) = where.rects(pfn, 0)
-        found = where.pfn_at(rect.x + rect.w / 2, rect.y + rect.h / 2)
-        assert found is not None
-        assert found <= pfn < found + where.per_cell
-        assert (found - where.start) % where.per_cell == 0
-
-
-@EVERY_SHAPE
-def test_outside_the_map_and_in_its_gaps_there_is_no_page(start, nr_pages, narrow):
-    where = layout(start, nr_pages, narrow)
-    for x, y in [(-1, 1), (1, -1), (-0.1, 1), (where.width + 1, 1), (1, where.height + 1)]:
-        assert where.pfn_at(x, y) is None
-    for row, column in np.argwhere(where.cells < 0)[:50]:
-        assert where.pfn_at((column + 0.5) * where.w, (row + 0.5) * where.h) is None
-
-
-def gap_between(where, pfn):
-    """Tell whether paper lies between a page and the one before it."""
-    (before,), (after,) = where.rects(pfn - 1, 0), where.rects(pfn, 0)
-    return after.y - before.y > 1.5 * where.h or before.y > after.y
-
-
-@pytest.mark.parametrize(("start", "nr_pages"), [(0, 1024), (0, 4096), (1, 4095), (64, 1000), (256, 3840)])
-def test_a_gap_lies_between_pageblocks_and_nowhere_else(start, nr_pages):
-    where = layout(start, nr_pages)
-    gaps = [pfn for pfn in range(start + 1, start + nr_pages) if gap_between(where, pfn)]
-    assert gaps == [pfn for pfn in range(start + 1, start + nr_pages) if pfn % 512 == 0]
-
-
-@pytest.mark.parametrize(("seed", "nr_pages"), [(7, 100), (8, 1024), (9, 4096), (10, 5000)])
-def test_the_image_shows_the_state_of_each_page(seed, nr_pages):
-    tape = random_run(seed, nr_pages)
-    states = tape.at(len(tape)).zone.page_states()
-    where = layout(0, nr_pages)
-    image = where.image(states)
-    assert image.shape == where.cells.shape
-    assert (image[where.cells < 0] == GAP).all()
-    assert image[where.cells >= 0].tolist() == states[where.cells[where.cells >= 0]].tolist()
-
-
-@pytest.mark.parametrize("nr_pages", [100, 1024, 65_536, 262_144])
-def test_an_image_is_one_byte_a_cell(nr_pages):
-    where = layout(0, nr_pages)
-    assert where.image(boot(nr_pages).page_states()).dtype == np.uint8
-
-
-def test_a_cell_of_several_pages_shows_the_one_hardest_to_get_back():
-    nr_pages = 262_144
-    zone = Machine(boot(nr_pages)).zone
-    tape = Tape(Machine(zone)).then("alloc 0; alloc 0 x8; alloc 10")
-    states = tape.at(len(tape)).zone.page_states()
-    where = layout(0, nr_pages)
-    image = where.image(states)
-    assert where.per_cell == 4
-    for place in (0, 1, 2, 3, 255, 256, 300, 65_535):
-        row, column = np.argwhere(where.cells == place)[0]
-        assert image[row, column] == max(states[4 * place : 4 * place + 4])
-
-
-def test_the_image_of_a_part_of_a_cell_has_it_too():
-    where = layout(0, 65_537)
-    assert where.per_cell == 2
-    states = np.full(65_537, 0x10, np.uint8)
-    states[-1] = 0x90
-    image = where.image(states)
-    assert image[where.cells == where.cells.max()] == [0x90]
-    assert (image == 0x90).sum() == 1

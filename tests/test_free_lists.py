@@ -1,10 +1,14 @@
 """The free lists: head to tail, a box for each block, and a mark on the one that moved."""
 
 import pytest
-from runs import SMALL, accents, columns_of, moments, outside, overlapping, quads, random_run, words
+from runs import SMALL, accents, busy_run, columns_of, kinds_of_machines, moments, outside, overlapping, quads, random_run, words
 
 from pagelab.lab.scenario import even_then_odd, some_free, text
-from pagelab.mm.act import Looked
+from pagelab.lab.tape import Tape
+from pagelab.mm.act import Looked, Moved
+from pagelab.mm.call import free_request
+from pagelab.mm.machine import machine
+from pagelab.mm.zone import MIGRATETYPES
 from pagelab.view.columns import list_type, moment, orders_of, shown_list
 from pagelab.view.drawing import MONO, Drawing
 from pagelab.view.free_lists import draw_lists, lists_height
@@ -124,7 +128,7 @@ def test_nothing_leaves_the_figure_or_stands_on_another(pages, wide):
 @pytest.mark.parametrize(("seed", "pages", "start"), SMALL)
 def test_the_lists_that_were_found_empty_are_ringed_as_looked_at(seed, pages, start):
     for now in moments(random_run(seed, pages, start)):
-        looked = now.acts[-1] if now.acts and isinstance(now.acts[-1], Looked) else None
+        looked = now.act if isinstance(now.act, Looked) and now.act.mt == list_type(now) else None
         drawing = drawn(now)
         rows = rows_of(now, drawing)
         said = {order for order, (row, _) in rows.items() if "empty" in [word.text for word in row]}
@@ -134,9 +138,94 @@ def test_the_lists_that_were_found_empty_are_ringed_as_looked_at(seed, pages, st
 
 def test_the_lists_are_named_by_their_migratetype():
     for requests, name in (("alloc 0", "Movable"), ("alloc 0 unmovable", "Unmovable"), ("alloc 0 reclaimable", "Reclaimable")):
-        title = words(drawn(moment(text(requests), 0, 0)).words)[0].text
+        (title,) = [word.text for word in words(drawn(moment(text(requests), 0, 0)).words) if "head" in word.text]
         assert title.startswith(name)
-        assert "head" in title
+
+
+def columns_drawn(now, types, width=798, theme=LIGHT):
+    """Return the drawing of several types, and for each the texts below its name, by order."""
+    drawing = Drawing(theme)
+    draw_lists(drawing, now, 14, 0, width, types)
+    texts = words(drawing.words)
+    names = {mt: next(word for word in texts if word.text == MIGRATETYPES[mt].capitalize()) for mt in types}
+    edges = [*(names[mt].x for mt in types), 14 + width]
+    orders = {int(word.text): word.y for word in texts if word.x == 24}
+    assert list(orders) == list(reversed(range(orders_of(now.zone))))
+    found = {}
+    for mt, low, high in zip(types, edges, edges[1:], strict=False):
+        found[mt] = {
+            order: [word.text for word in sorted(texts, key=lambda word: word.x) if abs(word.y - y) < 4 and low <= word.x < high]
+            for order, y in orders.items()
+        }
+    return drawing, found
+
+
+@pytest.mark.parametrize("types", [(1, 0), (1, 0, 2)])
+@pytest.mark.parametrize("kind", ["6.1", "6.12", "pcp"])
+def test_several_types_stand_beside_each_other(kind, types):
+    for now in moments(busy_run(2, kinds_of_machines()[kind], 30)):
+        drawing, found = columns_drawn(now, types)
+        assert overlapping(words(drawing.words)) == []
+        for mt in types:
+            for order, shown in found[mt].items():
+                entries, count = shown_list(now, order, mt), len(now.zone.free_list[order][mt])
+                if not entries:
+                    assert shown in (["·"], ["empty"])
+                    continue
+                assert shown[-1] == f"{count:,}" if count else shown[-1] in ("empty", str(entries[-1].pfn))
+                pfns = [text for text in shown[: len(shown) - bool(count)] if text.isdigit()]
+                assert pfns == [str(entry.pfn) for entry in entries if str(entry.pfn) in pfns]
+
+
+@pytest.mark.parametrize("width", [308, 446, 798])
+@pytest.mark.parametrize("kind", ["small", "6.1", "watermarks"])
+def test_several_types_stay_in_their_width(kind, width):
+    tape = busy_run(8, kinds_of_machines()[kind], 60)
+    for k in range(0, 60, 3):
+        now = moment(tape, k, -1)
+        drawing, _ = columns_drawn(now, (1, 0, 2), width)
+        assert outside(columns_of(drawing), 14 + width, lists_height(orders_of(now.zone), several=True)) == []
+
+
+def test_a_block_that_moves_to_another_type_is_marked_in_both_lists():
+    tape = Tape(machine(512)).then("alloc 0 x200; alloc 0 unmovable")
+    acts = tape.acts(200)
+    moved = [i for i, act in enumerate(acts) if isinstance(act, Moved)]
+    for i in moved:
+        act, now = acts[i], moment(tape, 200, i)
+        drawing, found = columns_drawn(now, (1, 0))
+        (ring,) = accents(drawing, LIGHT)[0]
+        assert [word.text for word in words(drawing.words) if ring.holds(word.x, word.y)] == [str(act.pfn)]
+        assert str(act.pfn) in found[act.old][act.order]
+        assert str(act.pfn) in found[act.mt][act.order]
+        assert len(accents(drawing, LIGHT)[1]) == i - moved[0], "the others that moved have a line"
+    drawing, _ = columns_drawn(moment(tape, 200, -1), (1, 0))
+    rings, fills = accents(drawing, LIGHT)
+    assert (len(rings), len(fills)) == (0, len(moved) - 1), "one was split"
+
+
+def test_the_empty_lists_of_another_type_are_ringed_in_its_column():
+    tape = Tape(machine(512)).then("alloc 0 x200; alloc 0 unmovable")
+    for i, act in enumerate(tape.acts(200)):
+        if isinstance(act, Looked):
+            drawing, found = columns_drawn(moment(tape, 200, i), (1, 0, 2))
+            empty = {mt: {order for order, row in rows.items() if "empty" in row} for mt, rows in found.items()}
+            assert empty == {mt: set(range(act.low, min(act.high, 9) + 1)) if mt == act.mt else set() for mt in (1, 0, 2)}
+
+
+def test_a_full_list_shows_what_changed_whatever_else_is_marked():
+    tape = Tape(machine(512)).then("alloc 0 x512").then([free_request(pfn) for pfn in range(0, 512, 2)]).then("alloc 0 unmovable")
+    k = len(tape) - 1
+    moved = [i for i, act in enumerate(tape.acts(k)) if isinstance(act, Moved)]
+    assert len(moved) == 256
+    for i in (moved[0], moved[100], moved[-1]):
+        drawing, found = columns_drawn(moment(tape, k, i), (1, 0))
+        assert len(accents(drawing, LIGHT)[0]) == 1
+        assert overlapping(words(drawing.words)) == []
+        for mt, count, entries in ((1, 255 - moved.index(i), 256), (0, moved.index(i) + 1, moved.index(i) + 1)):
+            shown = found[mt][0][: -1 if count else None]
+            left_out = sum(int(text) for text in shown if text.startswith("+"))
+            assert left_out + sum(text.isdigit() for text in shown) == entries
 
 
 def test_each_order_has_its_row():

@@ -44,7 +44,8 @@ TABLE = {
         *("replay", "backwards", "recording", "picks", "verify"),
     ],
     "view/": [
-        *("palette", "drawing", "columns", "words", "page_map", "free_lists", "ladder", "strip", "difference"),
+        *("palette", "drawing", "layout", "texture", "columns", "summary", "words", "page_map", "notes", "free_lists", "per_cpu_lists"),
+        *("watermark_bars", "ladder", "strip", "stage", "difference"),
         *("style", "live_figure", "panel", "stepper", "player", "lock_step", "answer", "live_task", "real_map", "__init__"),
     ],
     "": ["course", "cli", "__main__"],

@@ -10,8 +10,8 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from pagelab.mm.page_alloc import boot
 from pagelab.view import live_figure
-from pagelab.view.columns import layout
 from pagelab.view.drawing import Drawing, Rect
+from pagelab.view.layout import layout
 from pagelab.view.live_figure import Canvas, load_bokehjs
 from pagelab.view.palette import DARK, LIGHT, colours
 

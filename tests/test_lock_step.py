@@ -7,10 +7,14 @@ from test_difference import under
 
 from pagelab.lab.scenario import text
 from pagelab.lab.stand_in import LifoOnly, LowestAddress
+from pagelab.lab.tape import Tape
+from pagelab.mm.boot import boot_machine
+from pagelab.mm.machine import machine
 from pagelab.mm.zone import UNMOVABLE
-from pagelab.view.columns import layout, moment
+from pagelab.view.columns import moment
 from pagelab.view.difference import difference, difference_sentence
 from pagelab.view.drawing import Drawing
+from pagelab.view.layout import layout
 from pagelab.view.lock_step import AT, FADED, MAP, MIDDLE, TOP, WIDTH, LockStep, draw_difference
 from pagelab.view.palette import DARK, GAP, LIGHT
 
@@ -204,6 +208,41 @@ def test_it_says_what_differs(panel):
     assert "pagelab-status" in panel.said._dom_classes
     panel.last()
     assert "The end." in panel.told[0].value
+
+
+def both_kernels(requests, pages=512, **options):
+    return [Tape(machine(pages, kernel, **options)).then(requests) for kernel in ("6.1", "6.12")]
+
+
+def test_one_workload_under_two_kernels():
+    left, right = both_kernels("alloc 0 x300; alloc 0 unmovable")
+    panel = LockStep(left, right, start=300)
+    assert panel.names == ("6.1", "6.12")
+    assert panel.goto[0].description == "First difference"
+    assert panel.text().splitlines()[1].startswith("Both: page 300. 211 pages are in another state. Lists that differ: M0, M1, M4, M6")
+    said = panel.stage.sources["words"].data["text"]
+    assert [said.count(f"free, {mt} list") for mt in ("unmovable", "movable")] == [1, 1]
+    assert "4 free blocks of a movable pageblock move to them" in panel.told[0].value
+    assert "one is stolen" in panel.told[1].value
+
+
+@pytest.mark.parametrize("options", [{"pcp": True, "cpus": 2}, {"pages": "48 MiB", "pcp": True, "min_free_kbytes": 886}])
+def test_per_cpu_lists_are_compared_too(options):
+    left, right = both_kernels("; ".join(["alloc 0"] * 4 + [f"free @{k}" for k in range(4)]), **options)
+    panel = LockStep(left, right, start=8)
+    assert "per-CPU list" in panel.legend.value
+    kept = [sum(pcp.count for pcp in tape.at(8).zone.pcp) for tape in (left, right)]
+    assert kept == ([3, 7] if options["pcp"] and "pages" not in options else [6, 9])
+    assert [len(heads) for heads in panel.found.lists["cpu 0 M0"]] == kept
+    assert "<td>list cpu 0 M0</td>" in panel.twin.value
+
+
+def test_of_several_zones_the_largest_is_compared():
+    left, right = (Tape(boot_machine([(256, 6000)], kernel=kernel)).then("alloc 0 dma; alloc 0") for kernel in ("6.1", "6.12"))
+    panel = LockStep(left, right, start=0)
+    assert [now.zone.name for now in panel.nows] == ["DMA", "DMA"]
+    panel.next()
+    assert [now.zone.name for now in panel.nows] == ["DMA", "DMA"]
 
 
 def test_its_source_is_assigned_once_a_step(panel):

@@ -4,12 +4,15 @@ import pytest
 from runs import LARGE, RUNS, SMALL, accents, columns_of, moments, outside, overlapping, pages, quads, random_run, words
 
 from pagelab.lab.scenario import some_free, text
-from pagelab.mm.act import Compared, Given, Linked, Taken
+from pagelab.lab.tape import Tape
+from pagelab.mm.act import Compared, Counted, Given, Linked, Moved, Parked, Relabelled, Taken, Unparked
+from pagelab.mm.machine import machine
 from pagelab.mm.zone import MOVABLE, RECLAIMABLE, UNMOVABLE, Block, Zone
-from pagelab.view.columns import layout, moment
+from pagelab.view.columns import moment
 from pagelab.view.drawing import Drawing
+from pagelab.view.layout import layout
 from pagelab.view.page_map import blocks_of, draw_map, look_of, marks, tip
-from pagelab.view.palette import DARK, FREE_LOOK, HOLE_LOOK, LIGHT, RESERVED_LOOK, USED_LOOKS
+from pagelab.view.palette import DARK, DOT, FREE_LOOK, HOLE_LOOK, LIGHT, PCP_LOOK, RESERVED_LOOK, USED_LOOKS
 
 LEFT, TOP = 56, 4
 
@@ -71,7 +74,8 @@ def test_the_accent_is_on_what_changed_now_and_nowhere_else(seed, nr_pages, star
         assert set().union(*(under(where, ring) for ring in rings)) == set().union(*(pages(*block) for block in changed))
         assert set().union(*(under(where, fill) for fill in fills)) <= set().union(*(pages(*block) for block in own))
         assert bool(fills) == bool(own)
-        assert all(word.color not in (theme.changed, theme.changed_text) for word in words(drawing.words))
+        labels = [word.text for word in words(drawing.words) if word.color in (theme.changed, theme.changed_text)]
+        assert set(labels) == {"UMR"[act.mt] for act in now.acts if isinstance(act, Relabelled)}, "and on a label that changed"
 
 
 @pytest.mark.parametrize(("seed", "nr_pages", "start"), RUNS)
@@ -148,6 +152,67 @@ def test_the_types_of_pageblocks_are_told_by_letter():
     assert [word.text for word in words(drawing.words) if word.text.isalpha()] == ["U"]
 
 
+def test_a_label_that_this_request_changed_is_in_accent():
+    tape = Tape(machine(2048)).then("alloc 0 x600; alloc 0 unmovable")
+    for act, accented in ((2, []), (4, ["U", "U"]), (-1, ["U", "U"])):
+        drawing = drawn(moment(tape, 600, act))[1]
+        letters = [word for word in words(drawing.words) if word.text in "UMRHCI"]
+        assert [word.text for word in letters if word.color == LIGHT.changed_text] == accented
+        assert [word.text for word in letters] == ["M", "M", *(accented or ["M", "M"])]
+    assert [word.color for word in words(drawn(moment(tape, 601, 0))[1].words) if word.text == "U"] == [LIGHT.quiet] * 2
+
+
+def test_the_label_of_an_isolated_pageblock_has_its_letter():
+    now = moment(Tape(machine(2048)).then("isolate 600"), 1, 0)
+    assert [word.text for word in words(drawn(now)[1].words) if word.text in "UMRHCI"] == ["M", "I", "M", "M"]
+
+
+def test_what_is_marked_when_a_pageblock_is_claimed():
+    tape = Tape(machine(512)).then("alloc 0 x200; alloc 0 unmovable")
+    for i, act in enumerate(tape.acts(200)):
+        own, changed, looked = at_step(tape, 200, i)
+        assert own == []
+        if isinstance(act, Counted):
+            assert looked == [(0, 9)]
+        if isinstance(act, (Moved, Relabelled)):
+            assert changed == [(act.pfn, act.order)]
+
+
+def test_what_is_marked_on_the_way_to_a_per_cpu_list_and_back():
+    tape = Tape(machine("48 MiB", pcp=True)).then("alloc 0; free @0; drain")
+    seen = set()
+    for k in range(3):
+        for i, act in enumerate(tape.acts(k)):
+            own, changed, _ = at_step(tape, k, i)
+            assert own == []
+            if isinstance(act, (Parked, Unparked)):
+                assert changed == [(act.pfn, act.order)]
+                seen.add(type(act))
+    assert seen == {Parked, Unparked}
+
+
+@pytest.mark.parametrize("pages", [64, 1024, 8192])
+def test_pages_on_a_per_cpu_list_look_like_that(pages):
+    tape = Tape(machine(pages, pcp=True)).then("alloc 0 x3; free @0; free @1; free @2")
+    now = moment(tape, 6, 0)
+    kept = [pfn for blocks in now.zone.pcp[0].lists for pfn in blocks]
+    assert len(kept) >= 3
+    where, drawing = drawn(now)
+    if pages == 64:
+        blocks = [quad for quad in quads(drawing.blocks) if quad.fill == LIGHT.pcp]
+        assert {page for quad in blocks for page in under(where, quad)} == set(kept)
+        assert {quad.hatch for quad in blocks} == {"blank", "dot"}
+        assert all(quad.hatch_color == LIGHT.quiet for quad in blocks if quad.hatch == "dot")
+    else:
+        (image,) = drawing.pages["image"]
+        assert {int(page) for page in where.cells[look_is_pcp(image)]} == set(kept)
+        assert (DOT in drawing.over["image"][0]) if pages == 1024 else not drawing.over["image"], "tiles have no texture"
+
+
+def look_is_pcp(image):
+    return (image >= 0x70) & (image < 0x80)
+
+
 def test_a_selected_block_has_a_tag_in_words_and_no_accent():
     now = moment(some_free([4, 5]), 18, 0)
     where, drawing = drawn(now, selected=5)
@@ -162,6 +227,7 @@ def test_a_selected_block_has_a_tag_in_words_and_no_accent():
     [
         (Block(0, 1, "free", MOVABLE), FREE_LOOK),
         (Block(0, 1, "held", -1), FREE_LOOK),
+        (Block(0, 1, "pcp", -1), PCP_LOOK),
         (Block(0, 0, "hole", -1), HOLE_LOOK),
         (Block(0, 0, "reserved", -1), RESERVED_LOOK),
         (Block(0, 1, "in use", UNMOVABLE), USED_LOOKS[0]),
@@ -177,6 +243,7 @@ def test_a_tip_has_pages_state_and_address():
     assert tip(Block(4, 1, "free", MOVABLE)).split("<br>") == ["<b>pages 4-5</b>", "free, order 1, movable", "0x4000"]
     assert tip(Block(9, 0, "in use", UNMOVABLE)).split("<br>") == ["<b>page 9</b>", "in use, order 0, unmovable", "0x9000"]
     assert tip(Block(9, 0, "reserved", -1)).split("<br>")[1] == "reserved"
+    assert tip(Block(8, 1, "pcp", -1)).split("<br>") == ["<b>pages 8-9</b>", "on a per-CPU list, order 1", "0x8000"]
 
 
 def test_the_blocks_of_a_zone_ascend_without_a_gap():

@@ -2,23 +2,25 @@
 
 import asyncio
 import json
+from html import escape
 
 import ipywidgets as widgets
 import numpy as np
 import pytest
 from bokeh.events import Tap
-from runs import outside, overlapping, random_run, words
+from runs import KINDS, busy_run, kinds_of_machines, outside, overlapping, random_run, words
 
 from pagelab.lab.caption import captions
 from pagelab.lab.scenario import some_free, text
 from pagelab.lab.tape import Tape
-from pagelab.mm.machine import Machine
+from pagelab.mm.machine import Machine, machine
 from pagelab.mm.page_alloc import boot
 from pagelab.view.columns import moment
 from pagelab.view.palette import DARK, LIGHT
 from pagelab.view.player import Player
 from pagelab.view.strip import strip_x
-from pagelab.view.words import sentence, summary
+from pagelab.view.summary import summary
+from pagelab.view.words import sentence
 
 REQUESTS = "alloc 0; alloc 1; free @0; alloc 4"
 ACTS = [len(acts) for acts in map(text(REQUESTS).acts, range(4))]
@@ -429,6 +431,81 @@ def test_a_long_request_shows_the_acts_around_now():
     assert player.acts.value.count("…") == 2
     assert "<b>7 " in player.acts.value
     assert player.acts.value.count("<span>") == 6
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_step_and_act_of_every_machine_is_shown_in_figures_and_words(kind):
+    tape = busy_run(5, kinds_of_machines()[kind], 12, ("drain", "compact", "isolate"))
+    player = Player(tape)
+    player.mode.value = "by act"
+    for k in range(len(tape)):
+        written = captions(tape.acts(k))
+        for act in sorted({0, 1, len(written) // 2, len(written) - 1} & set(range(len(written)))):
+            player.go((k, act))
+            assert escape(written[act].sentence, quote=False) in player.caption.value.replace("&#x27;", "'").replace("&quot;", '"')
+            for canvas in (player.stage, player.strip):
+                drawn = {part: canvas.sources[part].data for part in ("blocks", "marks", "words")}
+                assert outside(drawn, canvas.width, canvas.height) == []
+    player.mode.value = "by request"
+    for k in range(len(tape)):
+        player.go(k)
+        assert escape(summary(tape.acts(k)).sentence) in player.caption.value
+    player.last()
+    assert "The end" in player.caption.value
+
+
+def test_a_machine_with_several_zones_shows_the_one_that_was_used_and_names_it():
+    player = Player(Tape(kinds_of_machines()["zones"]).then("alloc 0; alloc 0 dma; alloc 0"), start=0)
+    assert "Zone DMA32: pages 4096-5999. Not shown: DMA, " in player.zones.value
+    assert player.zones in player.children
+    height, tiled = player.stage.figure.height, player.where
+    player.go(1)
+    assert "Zone DMA: pages 1-4095. Not shown: DMA32, " in player.zones.value
+    assert player.where is not tiled
+    assert player.stage.figure.height == height, "what did not change does not move"
+    assert (player.stage._numbers.data["start"], player.stage._numbers.data["left"]) == ([0], [44])
+    assert len(player.stage._places.data["place"]) == player.where.cells.size
+    player.stage.figure._trigger_event(Tap(player.stage.figure, x=44 + 7 * 3.5, y=player.stages[0].map[1] + 3))
+    assert player.selected == 3
+    assert "Zone DMA: pages 1-4095." in player.text()
+    player.go(2)
+    assert "Zone DMA32" in player.zones.value
+    assert Player(text()).zones not in Player(text()).children
+
+
+def test_watermarks_and_per_cpu_lists_are_in_figure_and_words():
+    player = Player(Tape(machine("48 MiB", pcp=True, min_free_kbytes=886, cpus=2)).then("alloc 0; alloc 0 cpu 1"), start=1)
+    assert {"Watermarks", "low 276", "Per-CPU lists", "cpu 0", "cpu 1"} <= set(shown(player))
+    assert "<caption>Per-CPU lists</caption>" in player.twin.value
+    assert "12,285 &gt; low 276: passes" in player.twin.value
+    assert "per-CPU list" in player.legend.value
+    bare = Player(text("alloc 0", 12_288), start=0)
+    assert not {"Watermarks", "Per-CPU lists"} & set(shown(bare))
+    assert "per-CPU list" not in bare.legend.value
+    assert "Watermarks" not in bare.twin.value
+
+
+def test_another_run_may_need_other_places():
+    player = Player(text("alloc 0", 4096))
+    before = player.stage.figure.height
+    assert "Unmovable" not in shown(player)
+    player.set_tape(player.tape.then("alloc 0 unmovable"))
+    assert {"Movable", "Unmovable"} <= set(shown(player))
+    assert player.stage.figure.height > before
+    assert player.stage.figure.y_range.start == player.stage.height == player.stage.figure.height
+    player.set_tape(text("alloc 0", 4096))
+    assert player.stage.figure.height == before
+
+
+def test_textures_are_sent_only_where_there_are_some():
+    tape = Tape(machine(4096)).then("alloc 0; alloc 0 reclaimable; alloc 0")
+    player, sent = Player(tape), []
+    player.stage.sources["over"].on_change("data", lambda _attr, _old, new: sent.append(len(new["image"])))
+    for k in (0, 1, 2):
+        player.go(k)
+    assert sent == [1, 1]
+    player.first()
+    assert sent == [1, 1, 0]
 
 
 def test_it_is_one_widget_that_can_be_shown_anywhere(player):

@@ -3,74 +3,34 @@
 import re
 
 import pytest
-from runs import RUNS, SMALL, moments, random_run
+from runs import KINDS, RUNS, SMALL, busy_run, kinds_of_machines, moments, random_run
 
-from pagelab.lab.caption import captions, span
 from pagelab.lab.question import lists_of
 from pagelab.lab.scenario import some_free, text
-from pagelab.mm.act import Compared, Linked, Refused, Taken, Unlinked
+from pagelab.lab.tape import Tape
+from pagelab.mm.act import Linked, Moved, Parked, Unlinked, Unparked
+from pagelab.mm.machine import machine
 from pagelab.view.columns import moment
 from pagelab.view.palette import DARK, LIGHT, UNKNOWN_LOOK
-from pagelab.view.words import counts_html, legend, lists_table, run_text, sentence, summary
+from pagelab.view.summary import summary
+from pagelab.view.words import (
+    PCP_LOOKS,
+    REAL_LOOKS,
+    all_lists,
+    counts_html,
+    cpu_heads,
+    cpus_table,
+    html_table,
+    legend,
+    lists_table,
+    run_text,
+    sentence,
+    zones_line,
+)
 
 
 def last(tape):
     return moment(tape, len(tape) - 1, -1)
-
-
-@pytest.mark.parametrize(
-    ("tape", "said"),
-    [
-        (text("alloc 0"), "A request of order 0 takes 0 off list 4 and splits it 4 times. The caller receives page 0."),
-        (text("alloc 3"), "A request of order 3 takes 0 off list 4 and splits it once. The caller receives pages 0-7."),
-        (text("alloc 4"), "A request of order 4 takes 0 off list 4. The caller receives pages 0-15."),
-        (text("alloc 5"), "No movable list from order 5 up has a block. The caller receives NULL: the request is refused."),
-        (
-            some_free([1]),
-            "Free of page 1: no merge. The buddy of 1 at order 0 is 1 ^ 1 = 0. 0 is in use. 1, order 0, goes to the head of its list.",
-        ),
-        (
-            some_free([1, 2, 3, 0]),
-            "Free of page 0: 2 merges. The buddy of 0 at order 2 is 0 ^ 4 = 4. 4 is in use. 0, order 2, goes to the head of its list.",
-        ),
-        (text("alloc 4; free 0"), "Free of pages 0-15: no merge. The buddy of 0 at order 4 is 0 ^ 16 = 16. 16 is outside the zone. "),
-        (text("alloc 10; free 0", 1024), "Free of pages 0-1023: no merge. 0, order 10, goes to the head of its list."),
-    ],
-)
-def test_a_request_in_one_caption(tape, said):
-    assert summary(last(tape).all).sentence.startswith(said)
-
-
-def test_the_page_that_waits_goes_to_the_tail():
-    assert summary(last(some_free([12, 13, 5, 9, 14])).all).sentence.endswith("14, order 0, goes to the tail of its list.")
-
-
-@pytest.mark.parametrize(("seed", "pages", "start"), RUNS)
-def test_a_summary_says_what_the_acts_did(seed, pages, start):
-    tape = random_run(seed, pages, start)
-    for k in range(len(tape)):
-        now = moment(tape, k, -1)
-        said, acts = summary(now.all), now.all
-        assert said.function
-        assert said.sentence.endswith(".")
-        gone = [act for act in acts if isinstance(act, Unlinked)]
-        linked = [act for act in acts if isinstance(act, Linked)]
-        if isinstance(acts[-1], Refused):
-            assert said == captions(acts)[-1]
-        elif acts[0].verb == "alloc":
-            (taken,) = [act for act in acts if isinstance(act, Taken)]
-            assert f"takes {gone[0].pfn} off list {gone[0].order}" in said.sentence
-            assert said.sentence.endswith(f"The caller receives {span(taken.pfn, taken.order)}.")
-            assert gone[0].order - taken.order == len(linked)
-            times = re.search(r"splits it (once|(\d+) times)", said.sentence)
-            assert (int(times[2] or 1) if times else 0) == len(linked)
-        else:
-            merges = re.search(r": (no|\d+) merge", said.sentence)[1]
-            assert (0 if merges == "no" else int(merges)) == len(gone)
-            end = f"{linked[0].pfn}, order {linked[0].order}, goes to the {'tail' if linked[0].tail else 'head'} of its list."
-            assert said.sentence.endswith(end)
-            for refused in (act for act in acts if isinstance(act, Compared) and act.order == linked[0].order):
-                assert f" = {refused.pfn}. " in said.sentence
 
 
 @pytest.mark.parametrize(("seed", "pages", "start"), RUNS)
@@ -123,7 +83,7 @@ def test_a_run_is_told_from_its_first_step_to_its_lists():
         "step 2: free @1",
         "  Free of page 1: no merge. The buddy of 1 at order 0 is 1 ^ 1 = 0. 0 is in use. 1, order 0, goes to the tail of its list.",
         "step 3: alloc 4",
-        "  No movable list from order 4 up has a block. The caller receives NULL: the request is refused.",
+        f"  {summary(text('alloc 0 x2; free @1; alloc 4').acts(3)).sentence}",
         "15 of 16 pages are free.",
         "  M0: 1",
         "  M1: 2",
@@ -137,7 +97,7 @@ def test_a_run_is_told_from_its_first_step_to_its_lists():
 def test_the_legend_names_every_state_with_its_colour_and_letter(theme):
     html = legend(theme)
     for role, letter, words in [("movable", "M", "movable"), ("reclaimable", "R", "reclaimable"), ("unmovable", "U", "unmovable")]:
-        assert re.search(rf"background:{getattr(theme, role)};[^>]*>{letter}</i>{words}<", html)
+        assert re.search(rf"background:[^;]*{getattr(theme, role)};[^>]*>{letter}</i>{words}<", html)
     assert re.search(rf"background:{theme.free};[^>]*border:1px solid {theme.free_outline};[^>]*></i>free<", html)
     assert "reserved" in html
     assert re.search(rf"solid {theme.changed}[^<]*></i>changed now", html)
@@ -145,12 +105,65 @@ def test_the_legend_names_every_state_with_its_colour_and_letter(theme):
 
 
 def test_the_legend_of_a_real_machine_says_what_it_cannot_know():
-    html = legend(LIGHT, real=True)
+    html = legend(LIGHT, REAL_LOOKS, ())
     assert UNKNOWN_LOOK.words in html
     assert UNKNOWN_LOOK.words not in legend(LIGHT)
     assert "hole" in html
     assert LIGHT.changed not in html, "nothing changes in it"
     assert "looked at" not in html
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda theme: theme.name)
+def test_the_legend_of_a_machine_with_per_cpu_lists_has_them(theme):
+    assert "per-CPU list" not in legend(theme)
+    assert re.search(rf"background:radial-gradient[^;]*{theme.pcp};[^>]*>p</i>per-CPU list<", legend(theme, PCP_LOOKS))
+
+
+def test_the_legend_of_two_machines_says_what_differs():
+    html = legend(LIGHT, events=("differs", "the same"))
+    assert LIGHT.changed not in html
+    assert re.search(rf"solid {LIGHT.ink}[^<]*></i>differs<", html)
+    assert re.search(r"opacity:.34[^<]*></i>the same<", html)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_sentence_names_what_went_where(kind):
+    for now in moments(busy_run(3, kinds_of_machines()[kind], 40, ("drain", "compact", "isolate"))):
+        told = sentence(now).partition("now.")[2] if not now.end else ""
+        for kind_of_act in (Linked, Unlinked, Moved, Parked, Unparked):
+            pfns = [act.pfn for act in now.here if isinstance(act, kind_of_act)]
+            assert all(re.search(rf"\b{pfn}\b", told) for pfn in pfns[:12])
+
+
+def test_a_machine_with_one_zone_needs_no_line_of_zones():
+    assert zones_line(moment(text("alloc 0"), 0, -1)) == ""
+
+
+def test_the_zone_that_is_shown_is_named_and_the_others_are_told_in_one_line():
+    tape = Tape(kinds_of_machines()["zones"]).then("alloc 0; alloc 0 dma")
+    assert zones_line(moment(tape, 1, -1)).startswith("Zone DMA: pages 1-4095. Not shown: DMA32, 1,90")
+    assert zones_line(moment(tape, 0, -1)).startswith("Zone DMA32: pages 4096-5999. Not shown: DMA, 3,840 of 4,095 pages free.")
+    nodes = zones_line(moment(Tape(kinds_of_machines()["nodes"]).then("alloc 0 node 1 cpu 1"), 0, -1))
+    assert nodes.startswith("Zone DMA32, node 1: pages 8192-12287. Not shown: DMA32, node 0, 4,096 of 4,096 pages free; DMA, node 0, ")
+
+
+def test_the_tables_have_every_list_of_any_type_and_cpu():
+    tape = Tape(machine("48 MiB", pcp=True, cpus=2)).then("alloc 0; alloc 1 cpu 1; alloc 0 reclaimable; isolate 8192")
+    now = moment(tape, 4, 0)
+    assert f"<td>{next(name for name in all_lists(now.zone) if name[0] == 'I')}</td>" in lists_table(now)
+    rows = re.findall(r"<tr><td>(\d+)</td><td>([A-Z]+\d)</td><td>([\d,]+)</td><td>([^<]*)</td>", cpus_table(now))
+    assert {f"cpu {cpu} {name}": [int(pfn) for pfn in heads.split()] for cpu, name, _, heads in rows} == cpu_heads(now.zone)
+    assert len(rows) == 3
+
+
+def test_a_run_on_several_zones_is_told_zone_by_zone():
+    lines = run_text(Tape(kinds_of_machines()["zones"]).then("alloc 0 dma")).splitlines()
+    assert [line for line in lines if line.endswith("are free.")][0].startswith("3,8")
+    assert any("pages in zone DMA32 are free." in line for line in lines)
+
+
+def test_a_table_escapes_what_it_shows():
+    assert html_table("<c>", ["<h>"], [["<1>"]]).count("&lt;") == 3
 
 
 def test_counts_that_differ_from_the_first_line_are_marked_without_colour():

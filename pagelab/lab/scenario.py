@@ -1,6 +1,7 @@
 """Runs to begin with: typed, named, or drawn from a seed."""
 
 import random
+from collections.abc import Container
 
 from ..mm.boot import boot_machine
 from ..mm.gfp import ZONE_NORMAL
@@ -161,12 +162,12 @@ def on_kernel(tape: Tape[Machine], kernel: str) -> Tape[Machine]:
     return tape.under(tape.at(0).under(kernel))
 
 
-def give_back(tape: Tape[Machine], mt: int = MOVABLE) -> Tape[Machine]:
-    """Free every block in use that was allocated as one type, ascending.
+def give_back(tape: Tape[Machine], keep: Container[int] = ()) -> Tape[Machine]:
+    """Free every block in use that was allocated as movable, ascending.
 
     Args:
         tape: any tape of a machine.
-        mt: the type, UNMOVABLE, MOVABLE or RECLAIMABLE.
+        keep: heads of blocks that stay in use.
 
     Returns:
         The tape.
@@ -176,4 +177,4 @@ def give_back(tape: Tape[Machine], mt: int = MOVABLE) -> Tape[Machine]:
     """
     zones = tape.at(len(tape)).zones
     blocks = (block for zone in zones for start in range(zone.base, zone.end_pfn, PAGEBLOCK_NR_PAGES) for block in zone.pageblock(start))
-    return tape.then([free_request(head) for head, state in blocks if state & 0xF0 == IN_USE | mt << 4])
+    return tape.then([free_request(head) for head, state in blocks if state & 0xF0 == IN_USE | MOVABLE << 4 and head not in keep])

@@ -3,47 +3,62 @@
 A moment is (tape, k, act): the state after the first act + 1 acts of request k.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..lab.tape import Tape
-from ..mm.act import Act, Linked, Unlinked, redo
+from ..mm.act import Act, Asked, Checked, Compared, Counted, Linked, Looked, Moved, Parked, Refused, Relabelled, Unlinked, Unparked
+from ..mm.call import unpack
 from ..mm.machine import REFUSED, Machine
+from ..mm.per_cpu_pages import PCP_ORDERS, PerCpuPages
 from ..mm.units import NR_PAGE_ORDERS, PAGEBLOCK_NR_PAGES
-from ..mm.zone import MOVABLE, Zone
-from .drawing import Rect
-from .palette import GAP
+from ..mm.zone import MIGRATE_PCPTYPES, MIGRATETYPES, MOVABLE, RECLAIMABLE, UNMOVABLE, Zone
 
-MAX_CELLS = 65_536
-MAX_NARROW_CELLS = 16_384
-TILES, NARROW_TILES = 16, 8  # pageblocks in a row of tiles
+LETTERS = tuple(name[0].upper() for name in MIGRATETYPES)
+# In the order in which types are shown.
+TYPES = (MOVABLE, UNMOVABLE, RECLAIMABLE)
 
 
 @dataclass(frozen=True)
 class Moment:
     """One position of a run.
 
-    acts are those done so far in request k, all are all of them; zone is the state now, before the state before the request.
+    acts are those done so far in request k, all are all of them; here and all_here are those of them that are about the zone that is
+    shown, the request itself among them. machine is the state now; zone is its zone number z, before the same zone before the request.
     """
 
     k: int
     acts: tuple[Act, ...]
     all: tuple[Act, ...]
-    zone: Zone
+    here: tuple[Act, ...]
+    all_here: tuple[Act, ...]
+    machine: Machine
+    z: int
     before: Zone
     end: bool
 
+    @property
+    def zone(self) -> Zone:
+        """The zone that is shown, as it is now."""
+        return self.machine.zones[self.z]
 
-def moment(tape: Tape[Machine], k: int, act: int) -> Moment:
+    @property
+    def act(self) -> Act | None:
+        """The act that was done last, where it is about the zone that is shown."""
+        return self.here[-1] if self.here and self.here[-1] is self.acts[-1] else None
+
+
+def moment(tape: Tape[Machine], k: int, act: int, z: int | None = None) -> Moment:
     """Return the state at act `act` of request k; at k = len(tape), the end.
 
     Args:
         tape: any tape of a machine.
         k: 0..len(tape).
         act: 0..(number of acts - 1), or negative from the last.
+        z: which zone is shown; None for the one that the request used last, or the largest.
 
     Returns:
         The Moment; act 0 shows the state before the request.
@@ -55,42 +70,145 @@ def moment(tape: Tape[Machine], k: int, act: int) -> Moment:
     >>> moment(scenario.text("alloc 3"), 0, -1).zone.nr_free_pages()
     8
     """
-    before = tape.at(k).zone
+    machine = tape.at(k)
+    largest = machine.zones.index(machine.zone)
     if k == len(tape):
-        return Moment(k, (), (), before, before, True)
+        at = largest if z is None else z
+        return Moment(k, (), (), (), (), machine, at, machine.zones[at], True)
     every = tuple(tape.acts(k))
     if not -len(every) <= act < len(every):
         raise ValueError(f"act {act} does not exist: request {k} has acts 0..{len(every) - 1}")
-    done = every[: act % len(every) + 1]
-    zone = tape.at(k).zone
-    redo(zone, done)
-    return Moment(k, done, every, zone, before, False)
+    places, done = _zones_of(machine, every), act % len(every) + 1
+    if z is None:
+        z = next((at for a, at in zip(reversed(every), reversed(places), strict=True) if not isinstance(a, _IDLE)), largest)
+    # After the last act, what a CPU's lists may hold has changed too.
+    now = tape.at(k if done < len(every) else k + 1)
+    if done < len(every):
+        now.redo(every[:done])
+    here = tuple(a for a, place in zip(every, places, strict=True) if place == z or isinstance(a, Asked))
+    so_far = sum(place == z or isinstance(a, Asked) for a, place in zip(every[:done], places, strict=False))
+    return Moment(k, every[:done], every, here[:so_far], here, now, z, machine.zones[z], False)
+
+
+_IDLE = (Asked, Checked, Looked, Refused)
+
+
+def _zones_of(machine: Machine, acts: Sequence[Act]) -> list[int]:
+    """Return the zone that each act is about: where its page is, or else that of the act before."""
+    at, places = machine.zones.index(machine.zone), []
+    for act in acts:
+        match act:
+            case Checked(zone):
+                at = zone
+            case Compared() | Looked() | Counted() | Refused() | Relabelled() | Asked("drain" | "compact"):
+                pass
+            case _ if act.pfn >= 0:
+                at = machine.zone_of(act.pfn)
+        places.append(at)
+    return places
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A block on a list as it is shown: its head and "", "changed" (linked now), "linked" (linked earlier in this request) or "gone"."""
+    """A block on a list as it is shown: its head and a mark.
+
+    The marks: "", "changed" (put there now), "linked" (put there earlier in this request), "moved" (so too, from another type's list or on
+    to a CPU's) or "gone" (left in this request).
+    """
 
     pfn: int
     mark: str = ""
 
 
+def _gone(entries: list[Entry], pfn: int) -> list[Entry]:
+    return [Entry(pfn, "gone") if entry.pfn == pfn else entry for entry in entries]
+
+
+def _added(entries: list[Entry], new: Entry, tail: bool) -> list[Entry]:
+    return [*entries, new] if tail else [new, *entries]
+
+
 def shown_list(now: Moment, order: int, mt: int) -> list[Entry]:
-    """Return one free list, head first; blocks that this request unlinked keep their place, marked "gone".
+    """Return one free list, head first; blocks that this request took off it keep their place, marked "gone".
 
     >>> from pagelab.lab import scenario
     >>> [(e.pfn, e.mark) for e in shown_list(moment(scenario.text("alloc 3"), 0, -1), 4, 1)]
     [(0, 'gone')]
     """
     entries = [Entry(pfn) for pfn in now.before.blocks(order, mt)]
-    for i, act in enumerate(now.acts):
+    for act in now.here:
         match act:
-            case Unlinked(pfn, at, of) if (at, of) == (order, mt):
-                entries = [Entry(pfn, "gone") if entry.pfn == pfn else entry for entry in entries]
+            case Unlinked(pfn, at, of) | Moved(pfn, at, of) if (at, of) == (order, mt):
+                entries = _gone(entries, pfn)
             case Linked(pfn, at, of, tail) if (at, of) == (order, mt):
-                new = Entry(pfn, "changed" if i == len(now.acts) - 1 else "linked")
-                entries = [*entries, new] if tail else [new, *entries]
+                entries = _added(entries, Entry(pfn, "changed" if act is now.act else "linked"), tail)
+            case Moved(pfn, at, _, of) if (at, of) == (order, mt):
+                entries = _added(entries, Entry(pfn, "changed" if act is now.act else "moved"), True)
     return entries
+
+
+@dataclass(frozen=True)
+class CpuList:
+    """One of a CPU's lists as it is shown: whose it is, its place among them, the order and the letters of the types on it, its blocks."""
+
+    cpu: int
+    pindex: int
+    order: int
+    types: str
+    entries: list[Entry]
+
+
+def pindex_types(pindex: int) -> str:
+    """Return the letters of the types on a per-CPU list.
+
+    >>> pindex_types(1), pindex_types(3), pindex_types(12)
+    ('M', 'U', 'UR')
+    """
+    return LETTERS[pindex % MIGRATE_PCPTYPES] if PCP_ORDERS[pindex] < 9 else "UR" if pindex == len(PCP_ORDERS) - 2 else "M"
+
+
+def cpu_lists(now: Moment) -> list[CpuList]:
+    """Return the per-CPU lists of the zone that are not empty, or were not before this request, head first.
+
+    >>> from pagelab.mm.machine import machine
+    >>> from pagelab.lab.tape import Tape
+    >>> tape = Tape(machine("48 MiB", pcp=True)).then("alloc 0 x2")
+    >>> [(one.cpu, one.order, one.types, [entry.pfn for entry in one.entries]) for one in cpu_lists(moment(tape, 1, 0))]
+    [(0, 0, 'M', [1, 2])]
+    """
+    found = []
+    for cpu, pcp in enumerate(now.before.pcp):
+        for pindex, blocks in enumerate(pcp.lists):
+            entries = [Entry(pfn) for pfn in blocks]
+            for act in now.here:
+                match act:
+                    case Unparked(pfn, _, whose, at, _) if (whose, at) == (cpu, pindex):
+                        entries = _gone(entries, pfn)
+                    case Parked(pfn, _, whose, at, tail) if (whose, at) == (cpu, pindex):
+                        entries = _added(entries, Entry(pfn, "changed" if act is now.act else "moved"), tail)
+            if entries:
+                found.append(CpuList(cpu, pindex, PCP_ORDERS[pindex], pindex_types(pindex), entries))
+    return found
+
+
+def cpu_of(now: Moment) -> int:
+    """Return the CPU whose lists the request touches, or 0."""
+    return next((act.cpu for act in now.all if isinstance(act, (Parked, Unparked))), 0)
+
+
+def pageset(now: Moment, cpu: int) -> PerCpuPages:
+    """Return what a CPU keeps of the zone that is shown."""
+    return now.zone.pcp[cpu]
+
+
+def pageblocks(zone: Zone) -> list[int]:
+    """Return a pfn in each pageblock of a zone: its first one there.
+
+    >>> pageblocks(Zone(1000, start_pfn=100))
+    [100, 512, 1024]
+    """
+    first = zone.start_pfn - zone.start_pfn % PAGEBLOCK_NR_PAGES
+    return [max(pfn, zone.start_pfn) for pfn in range(first, zone.end_pfn, PAGEBLOCK_NR_PAGES)]
 
 
 def orders_of(zone: Zone) -> int:
@@ -103,18 +221,34 @@ def orders_of(zone: Zone) -> int:
 
 
 def list_type(now: Moment) -> int:
-    """Return the migratetype whose lists are shown: that of the request."""
+    """Return the migratetype whose lists are shown first: that of the request."""
     asked = now.all[0] if now.all else None
     mt = getattr(asked, "mt", MOVABLE)
     return mt if mt >= 0 else MOVABLE
 
 
+def types_of(tape: Tape[Machine]) -> tuple[int, ...]:
+    """Return the migratetypes that play a part in a run: of its requests, and of pageblocks at its start and at its end.
+
+    >>> from pagelab.lab import scenario
+    >>> types_of(scenario.text("alloc 0; alloc 0 unmovable; free 0"))
+    (1, 0)
+    """
+    found = {MOVABLE}
+    for request in np.unique(np.asarray(tape.requests)).tolist():
+        call = unpack(request)
+        found |= {call.mt} if call.verb.startswith("alloc") else {MIGRATETYPES.index("isolate")} if call.verb == "isolate" else set()
+    for zone in (*tape.at(0).zones, *tape.at(len(tape)).zones):
+        found |= {zone.block_type(pfn) for pfn in pageblocks(zone)}
+    return tuple(mt for mt in (*TYPES, *range(len(TYPES), len(MIGRATETYPES))) if mt in found)
+
+
 @dataclass(frozen=True)
 class Strip:
-    """The whole run in numbers.
+    """The whole run in numbers, over all zones.
 
     steps: int array, positions 0..len(tape) that are shown; free and largest: free pages and largest free order there (-1: nothing
-    free); refused: the requests that were refused; orders: how many a block of the zone can have.
+    free); refused: the requests that were refused; orders: how many a block can have.
     """
 
     steps: NDArray[np.int64]
@@ -145,134 +279,10 @@ def strip(tape: Tape[Machine], points: int = 400) -> Strip:
     for k in range(len(tape) + 1):
         if k % every == 0 or k == len(tape):
             steps.append(k)
-            free.append(model.zone.nr_free_pages())
-            largest.append(model.zone.largest_free_order())
+            free.append(sum(zone.nr_free_pages() for zone in model.zones))
+            largest.append(max(zone.largest_free_order() for zone in model.zones))
         if k < len(tape):
             model.apply(tape.requests[k], tape.received)
     refused = np.flatnonzero(np.asarray(tape.received) == REFUSED)
-    zone = model.zone
-    pages = zone.end_pfn - zone.start_pfn
-    return Strip(np.array(steps), np.array(free), np.array(largest), refused, pages, orders_of(zone))
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where each page lies on a map.
-
-    cells: int64 array, shape (rows, columns): the place of a page (its pfn minus `start`, divided by `per_cell`) or -1 for a gap.
-    w, h: CSS pixels of a cell. start: pfn of place 0. per_cell: pages per cell, 1, 2, 4 ... across: places in a row. tiles: tiles in a row
-    where a pageblock is a tile of 16 x 32 places, else 0. skip: places before the zone's first page.
-    """
-
-    cells: NDArray[np.int64]
-    w: float
-    h: float
-    start: int
-    per_cell: int
-    across: int
-    tiles: int
-    skip: int
-
-    @property
-    def tiled(self) -> bool:
-        """Whether a pageblock is a tile and not some rows."""
-        return self.tiles > 0
-
-    @property
-    def offset(self) -> int:
-        """Pages from the start of the first pageblock to place 0."""
-        return 0 if self.tiled else self.start % PAGEBLOCK_NR_PAGES
-
-    @property
-    def width(self) -> float:
-        """CSS pixels across."""
-        return float(self.cells.shape[1] * self.w)
-
-    @property
-    def height(self) -> float:
-        """CSS pixels down."""
-        return float(self.cells.shape[0] * self.h)
-
-    def at(self, left: float, top: float) -> Rect:
-        """Return the rectangle of the whole map with its upper left corner there."""
-        return Rect(left, top, self.width, self.height)
-
-    def rects(self, pfn: int, order: int) -> list[Rect]:
-        """Return the rectangles that a block covers: one, or one for each pageblock that it spans."""
-        return self.spans(pfn, pfn + (1 << order))
-
-    def spans(self, pfn: int, end: int) -> list[Rect]:
-        """Return the rectangles that the pages from pfn up to, not including, end cover; few of them."""
-        first, last = (pfn - self.start) // self.per_cell, (end - 1 - self.start) // self.per_cell + 1
-        next_block = first + -(first + self.offset) % PAGEBLOCK_NR_PAGES
-        edges = sorted({first, last, *range(next_block, last, PAGEBLOCK_NR_PAGES)})
-        return [rect for low, high in zip(edges, edges[1:], strict=False) for rect in self._runs(low, high)]
-
-    def _runs(self, low: int, high: int) -> list[Rect]:
-        """Return rectangles for places inside a pageblock: of a first row cut short, of full rows, of a last row cut short."""
-        first, last = -(-low // self.across) * self.across, high // self.across * self.across
-        edges = [low, high] if first > last else sorted({low, first, last, high})
-        return [self._rect(one, other) for one, other in zip(edges, edges[1:], strict=False)]
-
-    def _rect(self, low: int, high: int) -> Rect:
-        rows, columns = _places(self.across, self.offset, self.tiles, np.array([low, high - 1]))
-        x, y = float(columns[0] * self.w), float(rows[0] * self.h)
-        return Rect(x, y, float((columns[1] - columns[0] + 1) * self.w), float((rows[1] - rows[0] + 1) * self.h))
-
-    def pfn_at(self, x: float, y: float) -> int | None:
-        """Return the first pfn of the cell at a place of the map, or None where there is no page."""
-        row, column = int(y // self.h), int(x // self.w)
-        if not (0 <= row < self.cells.shape[0] and 0 <= column < self.cells.shape[1]) or self.cells[row, column] < 0:
-            return None
-        return self.start + int(self.cells[row, column]) * self.per_cell
-
-    def image(self, states: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the map as an image of state bytes, row 0 on top; gaps, and cells before the zone, are GAP.
-
-        states: uint8 array, one state byte a page, the first that of the zone's first page.
-        """
-        before = np.full(self.skip, GAP, np.uint8)
-        states = np.concatenate([before, states])
-        if self.per_cell > 1:
-            states = np.maximum.reduceat(states, np.arange(0, len(states), self.per_cell))
-        return np.append(states, np.uint8(GAP))[self.cells]
-
-
-def _places(across: int, offset: int, tiles: int, at: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows and columns of places, with a gap between pageblocks; place 0 stands `offset` pages into its pageblock."""
-    block, inside = (at + offset) // PAGEBLOCK_NR_PAGES, at % PAGEBLOCK_NR_PAGES
-    if tiles:
-        down = PAGEBLOCK_NR_PAGES // across
-        return block // tiles * (down + 2) + inside // across, block % tiles * (across + 1) + inside % across
-    return at // across + block * (across == 64), at % across
-
-
-@lru_cache(maxsize=8)
-def layout(start_pfn: int, nr_pages: int, narrow: bool = False) -> Layout:
-    """Choose the map for a zone: labelled pages, rows of 64, or a tile for each pageblock.
-
-    Args:
-        start_pfn: the first pfn.
-        nr_pages: pages spanned.
-        narrow: 320 CSS pixels wide, for two maps beside each other.
-
-    Returns:
-        The Layout; up to 4,096 pages every buddy block of it is a rectangle.
-
-    >>> layout(0, 16).cells.shape, layout(0, 4096).cells.shape, layout(0, 4096, narrow=True).width
-    ((1, 16), (71, 64), 320.0)
-    """
-    per_cell, cells = 1, MAX_NARROW_CELLS if narrow else MAX_CELLS
-    tiles = (NARROW_TILES if narrow else TILES) if nr_pages > 4096 else 0
-    start = start_pfn - start_pfn % (PAGEBLOCK_NR_PAGES if tiles else 64 if nr_pages > 64 else 1)
-    while start_pfn - start + nr_pages > cells * per_cell:
-        per_cell *= 2
-    places = -(-(start_pfn - start + nr_pages) // per_cell)
-    across = 16 if tiles or nr_pages <= (64 if narrow else 16) else 32 if nr_pages <= 64 else 64
-    w, h = (2.8, 2.0) if tiles else {16: (28.0, 28.0), 32: (14.0, 28.0), 64: (7.0, 8.0 if places <= 1024 else 6.0)}[across]
-    if narrow:
-        w, h = (320 / 135, 2.0) if tiles else {16: (20.0, 26.0), 64: (5.0, h)}[across]
-    rows, columns = _places(across, start % PAGEBLOCK_NR_PAGES if not tiles else 0, tiles, np.arange(places))
-    grid = np.full((int(rows.max()) + 1, int(columns.max()) + 1), -1, np.int64)
-    grid[rows, columns] = np.arange(places)
-    return Layout(grid, w, h, start, per_cell, across, tiles, start_pfn - start)
+    pages = sum(zone.end_pfn - zone.start_pfn for zone in model.zones)
+    return Strip(np.array(steps), np.array(free), np.array(largest), refused, pages, max(map(orders_of, model.zones)))

@@ -2,20 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..lab.caption import span
-from ..lab.question import lists_of
 from ..lab.tape import Tape
 from ..mm.machine import REFUSED, Machine
 from ..mm.units import PAGEBLOCK_NR_PAGES
-from ..mm.zone import MIGRATETYPES, Zone
-from .columns import Moment
+from ..mm.zone import HELD, HOLE, IN_USE, MIGRATETYPES, PCP, Zone
+from .columns import Moment, pageblocks
 from .palette import look
-from .words import joined, plural
+from .summary import joined, plural
+from .words import all_lists, cpu_heads, html_table
 
 Labels = tuple[str, str]
 MAX_ROWS, MAX_HEADS = 40, 24
@@ -61,9 +60,11 @@ def difference(left: Moment, right: Moment, received: Sequence[int]) -> Differen
     [(1, 2, 16, 145)]
     """
     states = left.zone.page_states(), right.zone.page_states()
-    ours, theirs = lists_of(left.zone), lists_of(right.zone)
+    ours, theirs = all_lists(left.zone), all_lists(right.zone)
     names = sorted({**ours, **theirs}, key=lambda name: (name[0], int(name[1:])))
     lists = {name: (ours.get(name, []), theirs.get(name, [])) for name in names}
+    kept = cpu_heads(left.zone), cpu_heads(right.zone)
+    lists |= {name: (kept[0].get(name, []), kept[1].get(name, [])) for name in sorted({**kept[0], **kept[1]})}
     return Difference(
         (_received(left, received[:1]), _received(right, received[1:])),
         states,
@@ -74,14 +75,13 @@ def difference(left: Moment, right: Moment, received: Sequence[int]) -> Differen
 
 
 def _received(now: Moment, received: Sequence[int]) -> str:
-    if not now.all or len(now.acts) < len(now.all) or not received or received[0] < REFUSED:
+    if now.end or len(now.acts) < len(now.all) or not received or received[0] < REFUSED:
         return ""
     return "refused" if received[0] == REFUSED else span(received[0], getattr(now.all[0], "order", 0))
 
 
 def _labels(left: Zone, right: Zone) -> dict[int, tuple[int, int]]:
-    firsts = range(left.start_pfn - left.start_pfn % PAGEBLOCK_NR_PAGES, left.end_pfn, PAGEBLOCK_NR_PAGES)
-    return {pfn: (left.block_type(max(pfn, left.start_pfn)), right.block_type(max(pfn, left.start_pfn))) for pfn in firsts}
+    return {pfn & -PAGEBLOCK_NR_PAGES: (left.block_type(pfn), right.block_type(pfn)) for pfn in pageblocks(left)}
 
 
 def first_difference(left: Tape[Machine], right: Tape[Machine]) -> int | None:
@@ -105,11 +105,11 @@ def state_words(state: int) -> str:
     >>> state_words(0x13), state_words(0x82), state_words(0xF0)
     ('free, movable list', 'in use, unmovable', 'reserved')
     """
-    if state < 0x60:
+    if state < HELD:
         return f"free, {MIGRATETYPES[state >> 4]} list"
-    if state < 0x70:
+    if state < PCP:
         return "held by the request"
-    return f"in use, {MIGRATETYPES[state >> 4 & 7]}" if 0x80 <= state < 0xE0 else look(state).words
+    return f"in use, {MIGRATETYPES[state >> 4 & 7]}" if IN_USE <= state < HOLE else look(state).words
 
 
 def difference_sentence(found: Difference, names: Labels) -> str:
@@ -153,11 +153,8 @@ def difference_table(found: Difference, names: Labels, start: int) -> str:
         pages = f"page {start + low}" if end == low + 1 else f"pages {start + low}-{start + end - 1}"
         rows.append((pages, state_words(ours), state_words(theirs)))
     rows += [(f"list {name}", _heads(ours), _heads(theirs)) for name, (ours, theirs) in found.lists.items()]
-    cells = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows[:MAX_ROWS])
-    more = f"<tr><td>and {len(rows) - MAX_ROWS:,} more</td><td></td><td></td></tr>" if len(rows) > MAX_ROWS else ""
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in ("", *names))
-    caption = "<caption>What differs; lists with their head first</caption>"
-    return f'<table class="pagelab-table">{caption}<tr>{head}</tr>{cells}{more}</table>'
+    more = [(f"and {len(rows) - MAX_ROWS:,} more", "", "")] if len(rows) > MAX_ROWS else []
+    return html_table("What differs; lists with their head first", ("", *names), [*rows[:MAX_ROWS], *more])
 
 
 def _heads(heads: list[int]) -> str:

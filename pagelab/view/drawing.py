@@ -66,7 +66,7 @@ class Drawing:
         colour = self.theme._asdict()
         row: list[Any] = [rect.x, rect.y, rect.x + rect.w, rect.y + rect.h, colour[fill or "paper"], alpha if fill else 0.0]
         row += [colour[line or "paper"], width * self.scale if line else 0, dash]
-        row += [hatch, colour["quiet" if fill == "paper" else "paper"], tip]
+        row += [hatch, colour["quiet" if fill in ("paper", "pcp") else "paper"], tip]
         for name, value in zip(QUADS, row, strict=True):
             (self.blocks if tip else self.marks)[name].append(value)
 

@@ -1,7 +1,9 @@
 """The ladder: one request, order by order, over the same pages on every rung."""
 
+from collections.abc import Sequence
+
 from ..lab.caption import span
-from ..mm.act import Act, Asked, Compared, Given, Linked, Refused, Taken, Unlinked, held_block
+from ..mm.act import Act, Asked, Compared, Given, Linked, Looked, Parked, Refused, Taken, Unlinked, Unparked, held_block
 from .columns import Moment
 from .drawing import Drawing, Rect
 from .palette import FREE_LOOK, USED_LOOKS
@@ -19,30 +21,50 @@ def ladder_height(orders: int) -> int:
     return RUNG * (orders + 1) + 24
 
 
+def stretch(now: Moment) -> tuple[tuple[Act, ...], tuple[Act, ...]]:
+    """Return the acts so far about the block that the request has in hand, and all acts about it.
+
+    A refill takes several blocks one after the other, and a drain frees several: each is a ladder of its own.
+
+    >>> from pagelab.lab import scenario
+    >>> from pagelab.view.columns import moment
+    >>> [len(acts) for acts in stretch(moment(scenario.text("alloc 3"), 0, 1))]
+    [2, 5]
+    """
+    acts = now.all_here
+    starts = {i for i, act in enumerate(acts) if isinstance(act, Unparked) or (isinstance(act, Given) and i > 1)}
+    starts |= {i + 1 for i, act in enumerate(acts) if isinstance(act, Parked)}
+    done = len(now.here)
+    low = max((i for i in starts if i < done), default=0)
+    return now.here[low:], acts[low : min((i for i in starts if i > low), default=len(acts))]
+
+
 def draw_ladder(drawing: Drawing, now: Moment, left: float, top: float, width: float) -> None:
     """Draw the rungs that the acts so far have reached."""
     asked = now.all[0] if now.all else None
     if not isinstance(asked, Asked):
         drawing.word(left, top + 10, "The end: no request follows.", "quiet")
         return
-    rungs = _Rungs(drawing, now, left, top + 26, width)
-    if asked.verb == "alloc":
+    acts, every = stretch(now)
+    rungs = _Rungs(drawing, acts, every, left, top + 26, width)
+    freed = next((act for act in every if isinstance(act, Given) or (isinstance(act, Unparked) and act.tail)), None)
+    if freed:
+        drawing.word(left, top + 10, f"Free pfn {freed.pfn}, order {freed.order}, order by order", "ink", 12, bold=True)
+        rungs.merge()
+    elif asked.order >= 0:
         drawing.word(left, top + 10, f"Allocate order {asked.order}, order by order", "ink", 12, bold=True)
         rungs.split()
-    else:
-        drawing.word(left, top + 10, f"Free pfn {asked.pfn}, order {asked.order}, order by order", "ink", 12, bold=True)
-        rungs.merge()
     rungs.name_ahead()
 
 
 class _Rungs:
     """The rungs of one request: the pages that they span, and where each order stands."""
 
-    def __init__(self, drawing: Drawing, now: Moment, left: float, top: float, width: float) -> None:
-        self.drawing, self.acts = drawing, now.acts
+    def __init__(self, drawing: Drawing, acts: Sequence[Act], every: Sequence[Act], left: float, top: float, width: float) -> None:
+        self.drawing, self.acts, self.every = drawing, acts, every
         self.left, self.top, self.width = left, top, width
-        self.first, self.span = _span(now.all)
-        orders = [a.order for a in now.all if isinstance(a, (Unlinked, Linked, Taken, Given))]
+        self.first, self.span = _span(every)
+        orders = [a.order for a in every if isinstance(a, (Unlinked, Linked, Taken, Given, Unparked))]
         self.highest, lowest = max(orders, default=0), min(orders, default=1)
         self.ahead = set(range(lowest, self.highest + 1))
 
@@ -96,25 +118,43 @@ class _Rungs:
                     if now:
                         self.drawing.ring(rect, "changed")
                     self.say(f"{pfn} to the head of list {order}", rect, now)
-                case Taken(pfn, order, mt):
-                    self.name(order)
-                    rect = self.box(pfn, order, order)
-                    self.drawing.quad(rect, USED_LOOKS[min(mt, 2)].fill)
-                    self.drawing.ring(rect, "changed")
-                    text = f"{span(pfn, order).capitalize()}: handed out"
-                    text = text if order < self.highest else f"{text}, an exact fit"
+                case _:
+                    self.end_of_split(act, now)
+
+    def end_of_split(self, act: Act, now: bool) -> None:
+        parks, unparked = (any(isinstance(other, kind) for other in self.every) for kind in (Parked, Unparked))
+        match act:
+            case Taken(pfn, order, mt):
+                self.name(order)
+                rect = self.box(pfn, order, order)
+                self.drawing.quad(rect, USED_LOOKS[min(mt, 2)].fill)
+                self.drawing.ring(rect, "changed")
+                text = f"{span(pfn, order).capitalize()}: {'taken' if parks else 'handed out'}"
+                text = text if order < self.highest or unparked else f"{text}, an exact fit"
+                if not parks or now:
                     self.drawing.word(self.left, rect.y + RUNG + BOX / 2, text, "changed_text", bold=True)
-                case Refused(order, _):
-                    text = f"No list from order {order} up has a block."
-                    self.drawing.word(self.left, self.top + BOX / 2, text, "ink")
+            case Unparked(pfn, order, cpu):
+                self.name(order)
+                self.drawing.quad(self.box(pfn, order, order), "pcp")
+                if now:
+                    self.below(f"{pfn} is the head of cpu {cpu}'s list.", now)
+            case Parked(pfn, order, cpu):
+                self.drawing.quad(self.box(pfn, order, order), "pcp")
+                self.below(f"{pfn} goes to the tail of cpu {cpu}'s list.", now)
+            case Refused(order, _):
+                found = any(isinstance(other, Looked) for other in self.acts)
+                text = f"No list from order {order} up has a block." if found else "No zone has pages to spare."
+                self.drawing.word(self.left, self.top + BOX / 2, text, "ink")
 
     def merge(self) -> None:
         for i, act in enumerate(self.acts):
             now, held = i == len(self.acts) - 1, held_block(self.acts[:i])
             match act:
-                case Given(pfn, order):
+                case Given(pfn, order) | Unparked(pfn, order):
                     self.name(order)
                     self.drawing.quad(self.box(pfn, order, order), "changed")
+                case Parked(pfn, _, cpu):
+                    self.below(f"{pfn} goes to the head of cpu {cpu}'s list. No buddy is asked.", now)
                 case Unlinked(pfn, order, _) if held:
                     dashed = self.box(pfn, order, order)
                     self.drawing.quad(dashed, "free", "ink", 1.5, "4 3")
@@ -145,7 +185,7 @@ class _Rungs:
                         self.say(text, rect, True)
 
     def below(self, text: str, now: bool) -> None:
-        lowest = next(act.order for act in self.acts if isinstance(act, Given))
+        lowest = next(act.order for act in self.acts if isinstance(act, (Given, Unparked, Taken)))
         y = self.y(lowest) + RUNG + BOX / 2
         self.drawing.word(self.left, y, text, "ink" if now else "quiet")
 
@@ -154,12 +194,12 @@ def _why(act: Compared) -> str:
     block = act.block
     if block.kind == "hole":
         return "outside the zone"
-    return f"free, but order {block.order}" if block.kind == "free" else block.kind
+    return f"free, but order {block.order}" if block.kind == "free" else "on a per-CPU list" if block.kind == "pcp" else block.kind
 
 
-def _span(acts: tuple[Act, ...]) -> tuple[int, int]:
+def _span(acts: Sequence[Act]) -> tuple[int, int]:
     """Return the block that holds all pages of a request and the buddies it asked: its pfn and order."""
-    blocks = [(a.pfn, a.order) for a in acts if isinstance(a, (Unlinked, Given, Linked, Taken))]
+    blocks = [(a.pfn, a.order) for a in acts if isinstance(a, (Unlinked, Given, Linked, Taken, Unparked))]
     linked = acts[-1] if isinstance(acts[-1], Linked) else None
     if linked and any(isinstance(a, Compared) and a.order == linked.order and a.block.kind != "hole" for a in acts):
         blocks.append((linked.pfn & ~(1 << linked.order), linked.order + 1))

@@ -16,8 +16,8 @@ from bokeh.resources import Resources
 from IPython import get_ipython
 from jupyter_bokeh import BokehModel
 
-from .columns import Layout
 from .drawing import Drawing
+from .layout import Layout
 from .palette import Theme, colours
 from .style import READY
 
@@ -89,12 +89,13 @@ class Canvas:
 
     def __init__(self, name: str, width: float, height: float, theme: Theme, scale: float = 1) -> None:
         self.width, self.height, self.scale = width, height, scale
+        self._down = Range1d(start=height, end=0)
         self.figure = figure(
             name=name,
             width=round((width + 2 * MARGIN) * scale),
             height=round(height * scale),
             x_range=Range1d(start=-MARGIN, end=width + MARGIN),
-            y_range=Range1d(start=height, end=0),
+            y_range=self._down,
             toolbar_location=None,
             tools="",
             min_border=0,
@@ -105,6 +106,8 @@ class Canvas:
         self.figure.axis.visible = False
         self.figure.grid.visible = False
         self.sources = {part: ColumnDataSource(name=f"{name}-{part}") for part in PARTS}
+        self._places, self._numbers = ColumnDataSource(), ColumnDataSource()
+        self._mapped: tuple[Any, ...] = ()
         self.mapper = LinearColorMapper(palette=colours(theme), low=-0.5, high=255.5)
         self.live: LiveFigure | None = None
         self._glyphs()
@@ -146,7 +149,7 @@ class Canvas:
             text_baseline=value("middle"),
             source=self.sources["words"],
         )
-        plot.add_tools(HoverTool(renderers=[blocks], tooltips=_tooltip("@tip{safe}"), attachment="right"))
+        plot.add_tools(HoverTool(renderers=[blocks], tooltips=_tooltip("@tip{safe}"), attachment="right"), self._hover())
 
     def show(self, drawing: Drawing) -> None:
         """Show a drawing."""
@@ -165,20 +168,32 @@ class Canvas:
             self.sources["marks"].data = drawing.marks
             self.sources["words"].data = drawing.words
 
+    def resize(self, height: float) -> None:
+        """Make the figure higher or lower; what is drawn stays where it is."""
+        self.height = height
+        self.figure.height, self._down.start = round(height * self.scale), height
+
     def set_theme(self, theme: Theme) -> None:
         """Change the colours of the image; the drawing brings its own."""
         self.mapper.palette = colours(theme)
 
     def map_pages(self, *maps: tuple[Layout, tuple[float, float]]) -> None:
-        """Tell where pages lie, so that hovering over a picture names them; the maps stand beside each other, one for each picture."""
-        where, top = maps[0][0], maps[0][1][1]
-        cells = ColumnDataSource({"place": where.cells.astype(np.int32).ravel()})
-        numbers = {"columns": where.cells.shape[1], "w": where.w, "h": where.h, "lefts": [at[0] for _, at in maps], "top": top}
-        numbers |= {"start": where.start, "per": where.per_cell}
-        args: dict[str, Any] = {"cells": cells, "pages": self.sources["pages"], "n": numbers}
+        """Tell where pages lie, so that hovering over a picture names them; two maps of one layout may stand beside each other."""
+        if maps == self._mapped:
+            return
+        self._mapped = maps
+        where, (_, top) = maps[0]
+        lefts = [at[0] for _, at in maps]
+        numbers = {"columns": where.cells.shape[1], "w": where.w, "h": where.h, "top": top, "start": where.start, "per": where.per_cell}
+        numbers |= {"left": lefts[0], "second": lefts[-1]}
+        self._places.data = {"place": where.cells.astype(np.int32).ravel()}
+        self._numbers.data = {name: [number] for name, number in numbers.items()}
+
+    def _hover(self) -> HoverTool:
+        args: dict[str, Any] = {"places": self._places, "pages": self.sources["pages"], "numbers": self._numbers}
         lines: Any = {field: CustomJSHover(args=args, code=_HOVER + code) for field, code in _HOVER_LINES.items()}
         tip = _tooltip("<b>$x{custom}</b><br>$y{custom}<br>$sx{custom}")
-        self.figure.add_tools(HoverTool(renderers=[self.image], tooltips=tip, formatters=lines, attachment="right"))
+        return HoverTool(renderers=[self.image], tooltips=tip, formatters=lines, attachment="right")
 
     def on_tap(self, do: Callable[[float, float], None]) -> None:
         """Call `do(x, y)` when the figure is clicked."""
@@ -202,9 +217,10 @@ def _tooltip(field: str) -> str:
 
 
 _HOVER = """
-const map = n.lefts.findLastIndex((left) => special_vars.x >= left);
-const column = Math.floor((special_vars.x - n.lefts[map]) / n.w), row = Math.floor((special_vars.y - n.top) / n.h);
-const place = cells.data.place[row * n.columns + column];
+const n = Object.fromEntries(Object.entries(numbers.data).map(([name, column]) => [name, column[0]]));
+const map = n.second > n.left && special_vars.x >= n.second ? 1 : 0;
+const column = Math.floor((special_vars.x - (map ? n.second : n.left)) / n.w), row = Math.floor((special_vars.y - n.top) / n.h);
+const place = places.data.place[row * n.columns + column];
 if (place === undefined || place < 0) return 'no page';
 const pfn = n.start + place * n.per;
 const image = pages.data.image[map];
@@ -212,7 +228,8 @@ const state = (image.flat ? image.flat() : image)[row * n.columns + column];
 const types = ['unmovable', 'movable', 'reclaimable', 'highatomic', 'cma', 'isolate'];
 let kind = 'not a page of this zone';
 if (state < 0x60) kind = `free, order ${state & 15}, ${types[state >> 4]}`;
-else if (state < 0x80) kind = 'held by the request';
+else if (state < 0x70) kind = 'held by the request';
+else if (state < 0x80) kind = `on a per-CPU list, order ${state & 15}`;
 else if (state < 0xe0) kind = `in use, order ${state & 15}, ${types[(state >> 4) & 7]}`;
 else if (state == 0xf0) kind = 'reserved';
 else if (state == 0xf1) kind = 'in use, kind not known';

@@ -12,7 +12,7 @@ from ..lab.scenario import text
 from ..lab.task import Task
 from ..mm.units import to_pages
 from .answer import verdict_html
-from .columns import layout
+from .layout import layout
 from .panel import Panel
 from .player import Player
 
@@ -138,7 +138,7 @@ class TryRequests(Panel):
             self.error.value = _error_html(problem)
             return
         self.error.value = kept_progress.record(self.name, Entry(OPEN, f"{self.pages.value}\n{self.requests.value}"))
-        if self.player.where is layout(0, pages):
+        if self.player.stages[0].where is layout(0, pages):
             self.player.set_tape(tape)
         else:
             self.player = Player(tape, start=max(len(tape) - 1, 0))

@@ -15,14 +15,17 @@ from ..lab.tape import Tape
 from ..mm.machine import Machine
 from ..mm.units import PAGEBLOCK_NR_PAGES
 from ..mm.zone import MIGRATETYPES, Zone
-from .columns import Layout, Moment, layout, moment
+from .columns import Moment, moment
 from .difference import Difference, Labels, difference, difference_sentence, difference_table, first_difference, state_words
 from .drawing import Drawing, Rect
+from .layout import Layout, layout
 from .live_figure import Canvas
-from .page_map import blocks_of, look_of, tip
+from .page_map import blocks_of, draw_block, look_of
 from .palette import GAP
 from .stepper import Place, Stepper
-from .words import legend, summary
+from .summary import summary
+from .texture import draw_texture
+from .words import MODEL_LOOKS, PCP_LOOKS, legend
 
 WIDTH, LEFT, MAP, TOP = 824, 56, 320, 30
 AT = (LEFT, WIDTH - LEFT - MAP)
@@ -56,19 +59,21 @@ def _pictures(drawing: Drawing, where: Layout, found: Difference, side: int) -> 
     image, place = where.image(found.states[side]), where.at(AT[side], TOP)
     differs = where.image(found.pages.astype(np.uint8)) == 1
     drawing.picture(image, place, FADED)
-    drawing.picture(np.where(differs, image, np.uint8(GAP)), place, over=True)
+    shown = np.where(differs, image, np.uint8(GAP))
+    drawing.picture(shown, place, over=True)
+    draw_texture(drawing, where, shown, AT[side], TOP)
 
 
 def _pages(drawing: Drawing, where: Layout, zone: Zone, found: Difference, left: float) -> None:
     for block in blocks_of(zone):
-        own, size = look_of(block), 1 << block.order
+        text, size = look_of(block).text, 1 << block.order
         differs = found.pages[block.head - zone.start_pfn :][:size]
         for rect in where.rects(block.head, block.order):
-            drawing.block(_moved(rect, left).grown(-0.75), own, tip(block), 1 if differs.any() else FADED)
+            draw_block(drawing, _moved(rect, left), block, 1 if differs.any() else FADED)
         for page in range(size):
             x, y, w, h = _moved(where.rects(block.head + page, 0)[0], left)
-            text = str(block.head + page)
-            drawing.word(x + w / 2, y + h / 2, text, own.text if differs.any() else "ink", 10, bold=bool(differs[page]), align="center")
+            role = text if differs.any() else "ink"
+            drawing.word(x + w / 2, y + h / 2, str(block.head + page), role, 10, bold=bool(differs[page]), align="center")
 
 
 def _outlines(drawing: Drawing, where: Layout, found: Difference, side: int) -> None:
@@ -133,7 +138,7 @@ class LockStep(Stepper):
     """Two runs of the same requests, with one set of controls.
 
     Args:
-        left, right: the same requests on two machines whose zones have the same pages.
+        left, right: the same requests on two machines whose largest zones have the same pages; these are shown.
         labels: what each machine is called.
         goto, start, theme, scale: as `Player` has them; where the runs differ, the first such step is a place to go to.
 
@@ -152,7 +157,10 @@ class LockStep(Stepper):
         scale: float = 1,
     ) -> None:
         self.tapes, self.names = (left, right), labels
-        zones = [tape.at(0).zone for tape in self.tapes]
+        machines = [tape.at(0) for tape in self.tapes]
+        zones = [machine.zone for machine in machines]
+        self._z = [machine.zones.index(machine.zone) for machine in machines]
+        self._looks = PCP_LOOKS if zones[0].pcp or zones[1].pcp else MODEL_LOOKS
         spans = [(zone.start_pfn, zone.end_pfn) for zone in zones]
         if spans[0] != spans[1] or list(left.requests) != list(right.requests):
             what = "requests" if spans[0] == spans[1] else "pages"
@@ -196,13 +204,14 @@ class LockStep(Stepper):
         told.add_class("pagelab-side-by-side")
         return [*self.control_rows(), self.said, told, self.stage.widget(), self.legend, self.twin]
 
-    def _moment(self, tape: Tape[Machine]) -> Moment:
-        """Return where a machine stands; one that has done all its acts waits for the other."""
-        return moment(tape, self.k, min(self.act, len(tape.acts(self.k)) - 1) if self.k < self.steps() else 0)
+    def _moment(self, side: int) -> Moment:
+        """Return where a machine stands, in its largest zone; one that has done all its acts waits for the other."""
+        tape = self.tapes[side]
+        return moment(tape, self.k, min(self.act, len(tape.acts(self.k)) - 1) if self.k < self.steps() else 0, self._z[side])
 
     def show(self) -> None:
         """Show the present place."""
-        self.nows = left, right = self._moment(self.tapes[0]), self._moment(self.tapes[1])
+        self.nows = left, right = self._moment(0), self._moment(1)
         self._acts = {self.k: max(len(left.all), len(right.all))}
         got = [tape.received[self.k] for tape in self.tapes] if self.k < self.steps() else []
         self.found = difference(left, right, got)
@@ -224,7 +233,7 @@ class LockStep(Stepper):
 
     def _dress(self) -> None:
         super()._dress()
-        self.legend.value = legend(self.theme, compared=True)
+        self.legend.value = legend(self.theme, self._looks, ("differs", "the same"))
 
 
 def _told_html(name: str, caption: Caption) -> str:

@@ -3,12 +3,29 @@
 from collections.abc import Iterable
 
 from ..lab.caption import span
-from ..mm.act import Asked, Compared, Given, Linked, Taken, Unlinked, held_block
-from ..mm.units import PAGE_SHIFT, PAGEBLOCK_NR_PAGES
+from ..mm.act import (
+    Asked,
+    Compared,
+    Counted,
+    Given,
+    Held,
+    Linked,
+    Migrated,
+    Moved,
+    Parked,
+    Relabelled,
+    Taken,
+    Unlinked,
+    Unparked,
+    held_block,
+)
+from ..mm.units import PAGE_SHIFT, PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER
 from ..mm.zone import MIGRATETYPES, Block, Zone
-from .columns import Layout, Moment
+from .columns import LETTERS, Moment, pageblocks
 from .drawing import Drawing, Rect
-from .palette import FREE_LOOK, HOLE_LOOK, RESERVED_LOOK, USED_LOOKS, Look
+from .layout import Layout
+from .palette import FREE_LOOK, HOLE_LOOK, PCP_LOOK, RESERVED_LOOK, USED_LOOKS, Look
+from .texture import draw_texture
 
 MAX_OUTLINES = 600
 
@@ -19,7 +36,7 @@ def look_of(block: Block) -> Look:
     >>> look_of(Block(0, 0, "in use", 1)).letter
     'M'
     """
-    kinds = {"free": FREE_LOOK, "held": FREE_LOOK, "hole": HOLE_LOOK, "reserved": RESERVED_LOOK}
+    kinds = {"free": FREE_LOOK, "held": FREE_LOOK, "pcp": PCP_LOOK, "hole": HOLE_LOOK, "reserved": RESERVED_LOOK}
     return kinds.get(block.kind) or USED_LOOKS[min(block.mt, 2)]
 
 
@@ -29,7 +46,8 @@ def tip(block: Block) -> str:
     >>> tip(Block(4, 1, "free", 1))
     '<b>pages 4-5</b><br>free, order 1, movable<br>0x4000'
     """
-    kind = block.kind if block.mt < 0 else f"{block.kind}, order {block.order}, {MIGRATETYPES[block.mt]}"
+    kind = f"on a per-CPU list, order {block.order}" if block.kind == "pcp" else block.kind
+    kind = kind if block.mt < 0 else f"{kind}, order {block.order}, {MIGRATETYPES[block.mt]}"
     return f"<b>{span(block.head, block.order)}</b><br>{kind}<br>{block.head << PAGE_SHIFT:#x}"
 
 
@@ -51,11 +69,13 @@ def draw_map(drawing: Drawing, where: Layout, now: Moment, left: float, top: flo
     if where.cells.size <= 64:
         _labelled_pages(drawing, where, now.zone, left, top)
     else:
-        drawing.picture(where.image(now.zone.page_states()), where.at(left, top))
-        _gutter(drawing, where, now.zone, left, top)
+        image = where.image(now.zone.page_states())
+        drawing.picture(image, where.at(left, top))
+        draw_texture(drawing, where, image, left, top)
+        _gutter(drawing, where, now, left, top)
         if not where.tiled:
             free = [Block(pfn, order, "free", mt) for order in reversed(range(11)) for mt in range(6) for pfn in now.zone.blocks(order, mt)]
-            held = held_block(now.acts)
+            held = held_block(now.here)
             _outlines(drawing, where, [*([Block(*held, "held", -1)] if held else []), *free[:MAX_OUTLINES]], left, top)
     own, changed, looked = marks(now)
     for block in own:
@@ -67,7 +87,7 @@ def draw_map(drawing: Drawing, where: Layout, now: Moment, left: float, top: flo
             if where.start <= block[0] and block[0] + (1 << block[1]) <= now.zone.end_pfn:
                 for rect in _moved(where.rects(*block), left, top):
                     drawing.ring(rect, kind)
-    if selected is not None:
+    if selected is not None and now.zone.start_pfn <= selected < now.zone.end_pfn:
         _selection(drawing, where, now.zone.block(selected), left, top)
 
 
@@ -81,21 +101,26 @@ def marks(now: Moment) -> tuple[list[tuple[int, int]], list[tuple[int, int]], li
     >>> marks(moment(scenario.text("alloc 0; free 0"), 1, 2))
     ([(0, 0)], [(0, 1)], [])
     """
-    if not now.acts:
-        return [], [], []
-    act, asked = now.acts[-1], now.acts[0]
-    held = held_block(now.acts)
-    looked = [(act.pfn, act.order)] if isinstance(act, Compared) else []
-    changed = [held] if held else []
-    match act:
-        case Asked("free", order, _, pfn) | Given(pfn, order):
+    held = held_block(now.here)
+    changed, looked = [held] if held else [], list[tuple[int, int]]()
+    match now.act:
+        case Asked("free", order, _, pfn) | Given(pfn, order) | Linked(pfn, order) | Taken(pfn, order) | Parked(pfn, order):
             changed = [(pfn, order)]
-        case Linked(pfn, order, _, _) | Taken(pfn, order, _):
+        case Unparked(pfn, order) | Moved(pfn, order) | Relabelled(pfn, order) | Held(pfn, order):
             changed = [(pfn, order)]
-    given = next((a for a in now.acts if isinstance(a, Given)), None)
-    merged = any(isinstance(a, Unlinked) for a in now.acts)
-    own = [(given.pfn, given.order)] if given and merged and isinstance(asked, Asked) else []
-    return own, changed, looked
+        case Migrated(pfn, to, order):
+            changed, looked = [(to, order)], [(pfn, order)]
+        case Compared(pfn, order):
+            looked = [(pfn, order)]
+        case Counted(pfn):
+            looked = [(pfn & -PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER)]
+    given = next((a for a in now.here if isinstance(a, Given)), None)
+    merged = given is not None and any(isinstance(a, Unlinked) for a in now.here)
+    return [(given.pfn, given.order)] if given and merged and _holds(changed, given.pfn) else [], changed, looked
+
+
+def _holds(blocks: Iterable[tuple[int, int]], pfn: int) -> bool:
+    return any(head <= pfn < head + (1 << order) for head, order in blocks)
 
 
 def _moved(rects: Iterable[Rect], left: float, top: float) -> list[Rect]:
@@ -106,11 +131,19 @@ def _labelled_pages(drawing: Drawing, where: Layout, zone: Zone, left: float, to
     for block in blocks_of(zone):
         look = look_of(block)
         for rect in _moved(where.rects(block.head, block.order), left, top):
-            drawing.block(rect.grown(-0.75), look, tip(block))
+            draw_block(drawing, rect, block)
         for pfn in range(block.head, block.head + (1 << block.order)):
             rect = _moved(where.rects(pfn, 0), left, top)[0]
             size = 11 if rect.w > 20 else 10
             drawing.word(rect.x + rect.w / 2, rect.y + rect.h / 2, str(pfn), look.text, size, mono=size > 10, align="center")
+
+
+def draw_block(drawing: Drawing, rect: Rect, block: Block, alpha: float = 1) -> None:
+    """Draw a block on whose pages numbers stand: dots stand below these, not under them."""
+    look, dots = look_of(block), Rect(rect.x + 0.75, rect.y + rect.h - 8, rect.w - 1.5, 7.25)
+    drawing.block(rect.grown(-0.75), look if look is not PCP_LOOK else look._replace(hatch="blank"), tip(block), alpha)
+    if look is PCP_LOOK:
+        drawing.block(dots, look, tip(block), alpha)
 
 
 def _outlines(drawing: Drawing, where: Layout, blocks: Iterable[Block], left: float, top: float) -> None:
@@ -121,20 +154,26 @@ def _outlines(drawing: Drawing, where: Layout, blocks: Iterable[Block], left: fl
                 drawing.word(rect.x + rect.w / 2, rect.y + rect.h / 2, f"order {block.order}", align="center")
 
 
-def _gutter(drawing: Drawing, where: Layout, zone: Zone, left: float, top: float) -> None:
+def _gutter(drawing: Drawing, where: Layout, now: Moment, left: float, top: float) -> None:
+    """Name each pageblock: its first pfn, and the letter of its label, in accent where this request changed it."""
     step = PAGEBLOCK_NR_PAGES * where.per_cell
-    for pfn in sorted({where.start, *range(-(-where.start // step) * step, zone.end_pfn, step)}):
+    changed = [act for act in now.here if isinstance(act, Relabelled)]
+    for pfn in pageblocks(now.zone):
+        if where.tiled and (pfn - where.start) % step:
+            continue
         rect = _moved(where.rects(pfn, 0), left, top)[0]
-        label = MIGRATETYPES[zone.block_type(max(pfn, zone.start_pfn))][0].upper()
+        # The map of a zone that begins inside a row begins with that row.
+        rect, first = (rect, pfn) if pfn != now.zone.start_pfn else (_moved(where.rects(where.start, 0), left, top)[0], where.start)
+        letter, mine = LETTERS[now.zone.block_type(pfn)], any(_holds([act[:2]], pfn) for act in changed)
         if where.tiled:
-            if label != "M":
+            if letter != "M" or mine:
                 drawing.quad(Rect(rect.x, rect.y, 13, 14), "paper")
-                drawing.word(rect.x + 6.5, rect.y + 7, label, "ink", bold=True, align="center")
+                drawing.word(rect.x + 6.5, rect.y + 7, letter, "changed_text" if mine else "ink", bold=True, align="center")
             if rect.x > left:
                 continue
-        drawing.word(left - 8, rect.y + 7, str(pfn), "quiet", mono=True, align="right")
+        drawing.word(left - 8, rect.y + 7, str(first), "quiet", mono=True, align="right")
         if not where.tiled:
-            drawing.word(left - 8, rect.y + 20, label, "quiet", bold=True, align="right")
+            drawing.word(left - 8, rect.y + 20, letter, "changed_text" if mine else "quiet", bold=True, align="right")
 
 
 def _selection(drawing: Drawing, where: Layout, block: Block, left: float, top: float) -> None:

@@ -6,11 +6,14 @@ one meaning: now.
 
 from typing import NamedTuple
 
-from ..mm.zone import HOLE, IN_USE, NOT_HEAD, RESERVED
+from ..mm.zone import HOLE, IN_USE, NOT_HEAD, PCP, RESERVED
 
 KIND_UNKNOWN = 0xF1
 GAP = NOT_HEAD
 NOTHING = "#00000000"
+# What a texture is drawn with, as bytes that are no state: bars and lines of paper, dots and lines of quiet.
+BAR, DOT, PAPER_LINE, QUIET_LINE = range(0xF8, 0xFC)
+_STROKES = {BAR: ("paper", 0x61), DOT: ("quiet", 0xE0), PAPER_LINE: ("paper", 0x80), QUIET_LINE: ("quiet", 0x99)}
 
 
 class Theme(NamedTuple):
@@ -105,13 +108,17 @@ def look(state: int) -> Look:
         return RESERVED_LOOK
     if state >= IN_USE:
         return USED_LOOKS[min(state >> 4 & 7, 2)]
-    return FREE_LOOK
+    return PCP_LOOK if state >= PCP else FREE_LOOK
 
 
 def colours(theme: Theme) -> list[str]:
-    """Return the fill of each of the 256 state bytes, for a colour mapper; nothing is drawn for a gap.
+    """Return the fill of each of the 256 state bytes, for a colour mapper: nothing for a gap, and the strokes of textures.
 
     >>> len(colours(LIGHT)), colours(LIGHT)[0x60]
     (256, '#E4EFF7')
     """
-    return [getattr(theme, look(state).fill) if state != GAP else NOTHING for state in range(256)]
+    fills = [getattr(theme, look(state).fill) for state in range(256)]
+    for stroke, (role, alpha) in _STROKES.items():
+        fills[stroke] = f"{getattr(theme, role)}{alpha:02X}"
+    fills[GAP] = NOTHING
+    return fills

@@ -9,18 +9,16 @@ from ..lab.caption import Caption, captions
 from ..lab.request import to_text
 from ..lab.tape import Tape
 from ..mm.machine import Machine
-from .columns import Layout, Moment, layout, moment, orders_of, strip
+from .columns import Moment, moment, strip, types_of
 from .drawing import Drawing
-from .free_lists import draw_lists, lists_height
-from .ladder import draw_ladder, ladder_height
+from .layout import Layout
 from .live_figure import Canvas
-from .page_map import draw_map
+from .stage import WIDTH, Stage, arrange, draw_stage
 from .stepper import Place, Stepper
 from .strip import HEIGHT, draw_now, draw_run, step_at
-from .words import legend, lists_table, sentence, summary
-
-WIDTH = 824
-LISTS = 308
+from .summary import summary
+from .watermark_bars import bars_table
+from .words import MODEL_LOOKS, PCP_LOOKS, cpus_table, legend, lists_table, sentence, zones_line
 
 
 class Player(Stepper):
@@ -45,16 +43,15 @@ class Player(Stepper):
         self.tape = tape
         self.selected: int | None = None
         self._acts: dict[int, int] = {}
-        zone = tape.at(0).zone
-        self.where: Layout = layout(zone.start_pfn, zone.end_pfn - zone.start_pfn)
-        self.acts, self.caption = widgets.HTML(), widgets.HTML()
+        self.acts, self.caption, self.zones = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self.caption.add_class("pagelab-status")
         super().__init__(goto or {}, start, theme, scale)
         self.add_class("pagelab-player")
 
     def text(self) -> str:
         """Return the present position in words, for a terminal."""
-        return f"step {self.k} of {len(self.tape)}: {self.request_text() or 'the end'}\n{sentence(self._now)}"
+        zones = f"\n{zones_line(self._now)}" if zones_line(self._now) else ""
+        return f"step {self.k} of {len(self.tape)}: {self.request_text() or 'the end'}\n{sentence(self._now)}{zones}"
 
     def steps(self) -> int:
         """Return how many requests the run has."""
@@ -80,6 +77,8 @@ class Player(Stepper):
         self.tape, self._start, self._acts = tape, (0, 0), {}
         self._run = strip(tape)
         self._draw_strip()
+        self._arrange()
+        self.stage.resize(max(stage.height for stage in self.stages))
         self.go(max(len(tape) - 1, 0) if len(tape) else (0, 0))
 
     # Making.
@@ -88,25 +87,29 @@ class Player(Stepper):
         self._run = strip(self.tape)
         self.strip = Canvas("strip", WIDTH, HEIGHT, self.theme, self.scale)
         self.strip.on_tap(lambda x, _: self.go(step_at(self._run, x, WIDTH)))
-        where, orders = self.where, orders_of(self.tape.at(0).zone)
-        self._map_at = (56.0 if where.tiled else 44.0, 4.0)
-        below = self._map_at[1] + where.height + 16
-        ladder = 0 if where.tiled or where.height > 200 else ladder_height(orders)
-        self._ladder_at = (self._map_at[0], below) if ladder else None
-        self._lists_at = (44.0, below) if where.tiled else (WIDTH - LISTS + 0.0, 0.0)
-        height = max(below + ladder, self._lists_at[1] + lists_height(orders) + 4)
-        self.stage = Canvas("stage", WIDTH, height, self.theme, self.scale)
-        if where.cells.size > 64:
-            self.stage.map_pages((where, self._map_at))
+        self._arrange()
+        self.stage = Canvas("stage", WIDTH, max(stage.height for stage in self.stages), self.theme, self.scale)
         self.stage.on_tap(self._select)
         return {
             "Free pages and largest free order at every step; the same in words below": self.strip,
             "Page map and free lists at this step; the same in words below": self.stage,
         }
 
+    def _arrange(self) -> None:
+        """Find the places of all figures, for each zone; they stay where they are through the run."""
+        machine, types = self.tape.at(0), types_of(self.tape)
+        self.stages: list[Stage] = [arrange(machine, z, types) for z in range(len(machine.zones))]
+        self._looks = PCP_LOOKS if machine.zone.pcp else MODEL_LOOKS
+
+    @property
+    def where(self) -> Layout:
+        """Where the pages of the zone that is shown lie."""
+        return self.stages[self._now.z].where
+
     def _rows(self) -> list[widgets.Widget]:
         self.strip_widget, self.stage_widget = self.strip.widget(), self.stage.widget()
-        return [self.strip_widget, *self.control_rows(), self.acts, self.caption, self.stage_widget, self.legend, self.twin]
+        told = [self.acts, self.caption, *([self.zones] if len(self.stages) > 1 else [])]
+        return [self.strip_widget, *self.control_rows(), *told, self.stage_widget, self.legend, self.twin]
 
     # Showing.
 
@@ -120,8 +123,9 @@ class Player(Stepper):
         words = captions(self._now.all)
         self.acts.value = f'<div class="pagelab-acts">{_acts_row(words, self.act)}</div>'
         self.caption.value = _caption_html(self._caption(words))
+        self.zones.value = f'<div class="pagelab-zones">{escape(zones_line(self._now))}</div>'
         table = f"<details><summary>The same in words</summary>{escape(sentence(self._now))}"
-        self.twin.value = f"{table}{lists_table(self._now)}</details>"
+        self.twin.value = f"{table}{lists_table(self._now)}{cpus_table(self._now)}{bars_table(self._now)}</details>"
 
     def _caption(self, words: list[Caption]) -> Caption:
         if self._now.end:
@@ -132,10 +136,9 @@ class Player(Stepper):
 
     def _draw_stage(self) -> None:
         drawing = Drawing(self.theme, self.scale)
-        draw_map(drawing, self.where, self._now, *self._map_at, selected=self.selected)
-        if self._ladder_at:
-            draw_ladder(drawing, self._now, *self._ladder_at, self.where.width)
-        draw_lists(drawing, self._now, *self._lists_at, LISTS if not self.where.tiled else WIDTH - 44)
+        stage = self.stages[self._now.z]
+        draw_stage(drawing, stage, self._now, self.selected)
+        self.stage.map_pages((stage.where, stage.map))
         self.stage.show(drawing)
 
     def _draw_strip(self) -> None:
@@ -150,11 +153,12 @@ class Player(Stepper):
 
     def _dress(self) -> None:
         super()._dress()
-        self.legend.value = legend(self.theme)
+        self.legend.value = legend(self.theme, self._looks)
         self._draw_strip()
 
     def _select(self, x: float, y: float) -> None:
-        place = self.where.pfn_at(x - self._map_at[0], y - self._map_at[1])
+        left, top = self.stages[self._now.z].map
+        place = self.where.pfn_at(x - left, y - top)
         zone = self._now.zone
         self.selected = place if place is not None and zone.start_pfn <= place < zone.end_pfn and place != self.selected else None
         self._draw_stage()

@@ -8,12 +8,12 @@ from ..mm.free_set import free_blocks
 from ..mm.units import PAGEBLOCK_NR_PAGES, format_size
 from ..mm.zone import HOLE, IN_USE, MOVABLE, RESERVED, UNMOVABLE
 from ..real.capture import Capture
-from .columns import Layout, layout
 from .drawing import Drawing, Rect
+from .layout import Layout, layout
 from .live_figure import Canvas
 from .palette import DARK, FREE_LOOK, KIND_UNKNOWN, LIGHT, Theme, look
 from .panel import Panel
-from .words import legend
+from .words import REAL_LOOKS, legend
 
 WIDTH = 824
 KPF_LRU, KPF_SLAB, KPF_BUDDY, KPF_ANON, KPF_NOPAGE, KPF_PGTABLE, KPF_RESERVED = 5, 7, 10, 12, 20, 26, 32
@@ -130,7 +130,7 @@ class RealMap(Panel):
         drawing.picture(self.where.image(self.states), self.where.at(self.left, self.top))
         self.canvas.show(drawing)
         self._draw_lens()
-        self.legend.value = legend(self.theme, real=True)
+        self.legend.value = legend(self.theme, REAL_LOOKS, ())
         self.words.value = f"<div>{self.text()}</div>"
 
     def _draw_lens(self) -> None:

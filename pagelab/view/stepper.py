@@ -149,11 +149,12 @@ class Stepper(Panel):
         ]
         self.play_button = widgets.Button(description="Play")
         self.play_button.on_click(lambda _: None if self._stop() else self._play())
-        self.slider = widgets.IntSlider(0, 0, max(self.steps(), 1), readout=False, layout=widgets.Layout(width="210px"))
+        self.slider = widgets.IntSlider(0, 0, max(self.steps(), 1), readout=False, layout=widgets.Layout(width="170px"))
         self.slider.observe(self._slid, "value")
         self.mode = widgets.ToggleButtons(options=["by request", "by act"], tooltips=["A step is one request", "A step is one act"])
         self.mode.observe(self._changed_mode, "value")
         self.position = widgets.HTML()
+        self.position.add_class("pagelab-place")
         self.goto = [button(label, partial(self.go, place)) for label, place in goto.items()]
         self.reset_button = button("Reset", self.reset)
         self.legend = widgets.HTML()
@@ -169,7 +170,7 @@ class Stepper(Panel):
         self._move_slider()
         act = "" if self.k == self.steps() else f" · act {self.act + 1} of {self.acts_in(self.k)}"
         request = f" · <code>{escape(self.request_text())}</code>" if self.request_text() else ""
-        self.position.value = f"<div>step <b>{self.k:,}</b> of {self.steps():,}{request}{act}</div>"
+        self.position.value = f"<div>step <b>{self.k:,}</b> of {self.steps():,}{act}{request}</div>"
 
     def _move_slider(self) -> None:
         """Move the slider without moving the panel."""

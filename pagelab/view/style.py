@@ -31,6 +31,7 @@ CSS = """
   font: 1em var(--mono); }
 .pagelab input::placeholder { color: var(--quiet); opacity: 1; }
 .pagelab .widget-label { color: var(--ink); font: 1em/2.15 Helvetica, Arial, sans-serif; }
+.pagelab .pagelab-place { min-width: 0; color: var(--ink); white-space: nowrap; text-overflow: ellipsis; }
 .pagelab-acts { color: var(--quiet); font-size: .846em; min-height: 1.54em; margin-top: 4px; }
 .pagelab-acts b { color: var(--changed); }
 .pagelab .pagelab-caption { font-size: 1.154em; line-height: 1.47; min-height: 2.94em; max-width: 42.7em; }
@@ -38,6 +39,7 @@ CSS = """
 .pagelab .pagelab-side-by-side { align-items: flex-start; gap: 2em; margin-left: 4.6em; }
 .pagelab .pagelab-side-by-side > * { width: 28.2em; flex: none; }
 .pagelab .pagelab-told { min-height: 4.62em; }
+.pagelab-zones { color: var(--quiet); font-size: .923em; }
 .pagelab .pagelab-legend { color: var(--quiet); font-size: .846em; }
 .pagelab-legend span { display: inline-block; margin-right: 1.6em; vertical-align: middle; }
 .pagelab-legend i { display: inline-block; width: 2.36em; height: 1.18em; margin-right: .55em; vertical-align: middle; text-align: center;

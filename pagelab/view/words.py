@@ -1,48 +1,24 @@
 """The text twin: the same moment in sentences and a table, for screen readers, for the terminal and for tests. No bokeh here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from ..lab.caption import Caption, captions, span
-from ..lab.question import lists_of
+from ..lab.caption import span
 from ..lab.request import to_text
 from ..lab.tape import Tape
-from ..mm.act import Act, Asked, Compared, Linked, Refused, Taken, Unlinked
+from ..mm.act import Linked, Moved, Parked, Relabelled, Unlinked, Unparked
 from ..mm.machine import Machine
+from ..mm.per_cpu_pages import PCP_ORDERS
 from ..mm.units import NR_PAGE_ORDERS
-from .columns import Moment
-from .palette import FREE_LOOK, HOLE_LOOK, RESERVED_LOOK, UNKNOWN_LOOK, USED_LOOKS, Theme
+from ..mm.zone import MIGRATETYPES, Zone
+from .columns import LETTERS, TYPES, Moment, cpu_lists, pindex_types
+from .palette import FREE_LOOK, HOLE_LOOK, PCP_LOOK, RESERVED_LOOK, UNKNOWN_LOOK, USED_LOOKS, Look, Theme
+from .summary import joined, plural, summary
 
-
-def summary(acts: Sequence[Act]) -> Caption:
-    """Put a whole request, all its acts, into one caption: what was asked, what was done, and why it stopped there.
-
-    >>> from pagelab.lab import scenario
-    >>> summary(scenario.text("alloc 0").acts(0)).sentence
-    'A request of order 0 takes 0 off list 4 and splits it 4 times. The caller receives page 0.'
-    """
-    words = captions(acts)
-    asked = acts[0]
-    assert isinstance(asked, Asked)
-    taken = [act for act in acts if isinstance(act, Unlinked)]
-    last = words[-1]
-    if asked.verb == "alloc":
-        if isinstance(acts[-1], Refused):
-            return last
-        splits = sum(isinstance(act, Linked) for act in acts)
-        times = "once" if splits == 1 else f"{splits} times"
-        how = f" and splits it {times}" if splits else ""
-        received = next(act for act in acts if isinstance(act, Taken))
-        text = f"A request of order {asked.order} takes {taken[0].pfn} off list {taken[0].order}{how}. "
-        text += f"The caller receives {span(received.pfn, received.order)}."
-        return Caption(last.short, text, "__rmqueue_smallest() → expand()", last.file)
-    merges = f"{len(taken)} merge{'s' * (len(taken) != 1)}" if taken else "no merge"
-    text = f"Free of {span(asked.pfn, asked.order)}: {merges}. "
-    linked = next(act for act in acts if isinstance(act, Linked))
-    why = next((word for act, word in zip(acts, words, strict=True) if isinstance(act, Compared) and act.order == linked.order), None)
-    text += why.sentence.replace(", so merging stops here", "") + " " if why else ""
-    end = f"{linked.pfn}, order {linked.order}, goes to the {'tail' if linked.tail else 'head'} of its list."
-    return Caption(last.short, text + end, "__free_one_page()", last.file)
+MODEL_LOOKS = (FREE_LOOK, USED_LOOKS[1], USED_LOOKS[2], USED_LOOKS[0], RESERVED_LOOK)
+PCP_LOOKS = (FREE_LOOK, PCP_LOOK, *MODEL_LOOKS[1:])
+REAL_LOOKS = (FREE_LOOK, USED_LOOKS[1], USED_LOOKS[0], UNKNOWN_LOOK, RESERVED_LOOK, HOLE_LOOK)
+EVENTS = ("changed now", "looked at")
 
 
 def sentence(now: Moment) -> str:
@@ -58,29 +34,20 @@ def sentence(now: Moment) -> str:
     if now.end:
         return f"The end: {after:,} of {pages:,} pages are free."
     text = f"{before:,} of {pages:,} pages were free before this step, {after:,} are now."
-    linked = [str(act.pfn) for act in now.acts if isinstance(act, Linked)]
-    gone = [str(act.pfn) for act in now.acts if isinstance(act, Unlinked)]
-    parts = [f"{joined(linked)} {'was' if len(linked) == 1 else 'were'} linked"] if linked else []
-    parts += [f"{joined(gone)} left {'its list' if len(gone) == 1 else 'their lists'}"] if gone else []
-    return f"{text} {'; '.join(parts)}." if parts else text
+    parts = [_did(now, Linked, "was linked", "were linked"), _did(now, Unlinked, "left its list", "left their lists")]
+    parts += [_did(now, Moved, "went to another list", "went to another type's lists")]
+    parts += [
+        _did(now, Parked, "went to a CPU's list", "went to CPUs' lists"),
+        _did(now, Unparked, "left a CPU's list", "left CPUs' lists"),
+    ]
+    parts += [f"{span(act.pfn, act.order)} are labelled {MIGRATETYPES[act.mt]}" for act in now.here if isinstance(act, Relabelled)]
+    told = "; ".join(part for part in parts if part)
+    return f"{text} {told[0].upper()}{told[1:]}." if told else text
 
 
-def joined(words: Sequence[str]) -> str:
-    """Join words with commas and "and".
-
-    >>> joined(["8", "4", "2"])
-    '8, 4 and 2'
-    """
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def plural(count: int, word: str) -> str:
-    """Write a count and its word.
-
-    >>> plural(1, "page"), plural(1200, "page")
-    ('1 page', '1,200 pages')
-    """
-    return f"{count:,} {word}{'s' * (count != 1)}"
+def _did(now: Moment, kind: type[Linked] | type[Unlinked] | type[Moved] | type[Parked] | type[Unparked], one: str, many: str) -> str:
+    pfns = [str(act.pfn) for act in now.here if isinstance(act, kind)]
+    return f"{joined(pfns)} {one if len(pfns) == 1 else many}" if pfns else ""
 
 
 def lists_table(now: Moment) -> str:
@@ -91,12 +58,69 @@ def lists_table(now: Moment) -> str:
     >>> "<td>M4</td><td>1</td><td>0</td>" in lists_table(moment(scenario.text(), 0, 0))
     True
     """
-    rows = "".join(
-        f"<tr><td>{name}</td><td>{len(heads):,}</td><td>{' '.join(map(str, heads[:40]))}{' …' * (len(heads) > 40)}</td></tr>"
-        for name, heads in lists_of(now.zone).items()
-    )
-    head = '<tr><th scope="col">list</th><th scope="col">blocks</th><th scope="col">heads, head of the list first</th></tr>'
-    return f'<table class="pagelab-table"><caption>Free lists; M movable, U unmovable, R reclaimable</caption>{head}{rows}</table>'
+    head = ("list", "blocks", "heads, head of the list first")
+    rows = [(name, f"{len(heads):,}", _heads(heads)) for name, heads in all_lists(now.zone).items()]
+    letters = "Free lists; M movable, U unmovable, R reclaimable"
+    return html_table(letters, head, rows)
+
+
+def all_lists(zone: Zone) -> dict[str, list[int]]:
+    """Return every free list that is not empty, by its letter and order.
+
+    >>> from pagelab.mm.page_alloc import boot
+    >>> all_lists(boot(16))
+    {'M4': [0]}
+    """
+    types = (*TYPES, *range(len(TYPES), len(MIGRATETYPES)))
+    return {f"{LETTERS[mt]}{order}": zone.blocks(order, mt) for mt in types for order in range(NR_PAGE_ORDERS) if zone.free_list[order][mt]}
+
+
+def cpu_heads(zone: Zone) -> dict[str, list[int]]:
+    """Return every per-CPU list that is not empty, by its CPU, its types and its order.
+
+    >>> from pagelab.lab.tape import Tape
+    >>> from pagelab.mm.machine import machine
+    >>> cpu_heads(Tape(machine("48 MiB", pcp=True)).then("alloc 0").at(1).zone)
+    {'cpu 0 M0': [1, 2]}
+    """
+    kept = ((cpu, pindex, blocks) for cpu, pcp in enumerate(zone.pcp) for pindex, blocks in enumerate(pcp.lists) if blocks)
+    return {f"cpu {cpu} {pindex_types(pindex)}{PCP_ORDERS[pindex]}": list(blocks) for cpu, pindex, blocks in kept}
+
+
+def cpus_table(now: Moment) -> str:
+    """Return the per-CPU lists as an HTML table, or nothing on a machine without them.
+
+    >>> from pagelab.lab import scenario
+    >>> from pagelab.view.columns import moment
+    >>> cpus_table(moment(scenario.text(), 0, 0))
+    ''
+    """
+    if not now.zone.pcp:
+        return ""
+    rows = []
+    for one in cpu_lists(now):
+        pcp = now.zone.pcp[one.cpu]
+        heads = list(pcp.lists[one.pindex])
+        rows.append(
+            (str(one.cpu), f"{one.types}{one.order}", f"{len(heads):,}", _heads(heads), f"{pcp.count:,}", f"{pcp.high:,}", f"{pcp.batch:,}")
+        )
+    head = ("cpu", "list", "blocks", "heads, head of the list first", "pages of the cpu", "high", "batch")
+    return html_table("Per-CPU lists", head, rows)
+
+
+def html_table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table of plain texts as HTML.
+
+    >>> html_table("c", ["a"], [["<1>"]])
+    '<table class="pagelab-table"><caption>c</caption><tr><th scope="col">a</th></tr><tr><td>&lt;1&gt;</td></tr></table>'
+    """
+    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f'<table class="pagelab-table"><caption>{escape(caption)}</caption><tr>{heads}</tr>{body}</table>'
+
+
+def _heads(heads: Sequence[int]) -> str:
+    return " ".join(map(str, heads[:40])) + " …" * (len(heads) > 40)
 
 
 def run_text(tape: Tape[Machine]) -> str:
@@ -119,40 +143,77 @@ def run_text(tape: Tape[Machine]) -> str:
     for k, request in enumerate(tape.requests):
         acts = machine.acts(request, tape.received[:k])
         lines += [f"step {k}: {to_text([request])}", f"  {summary(acts).sentence}"]
-    zone = machine.zone
-    lines.append(f"{zone.nr_free_pages():,} of {zone.end_pfn - zone.start_pfn:,} pages are free.")
-    lines += [f"  {name}: {' '.join(map(str, heads))}" for name, heads in lists_of(zone).items()]
+    for z, zone in enumerate(machine.zones):
+        where = f" in zone {zone_name(machine, z)}" if len(machine.zones) > 1 else ""
+        lines.append(f"{zone.nr_free_pages():,} of {zone.end_pfn - zone.start_pfn:,} pages{where} are free.")
+        lines += [f"  {name}: {' '.join(map(str, heads))}" for name, heads in all_lists(zone).items()]
     return "\n".join(lines)
 
 
-def legend(theme: Theme, real: bool = False, compared: bool = False) -> str:
-    """Return the legend of the states that a zone's pages can be in, as HTML.
+def zone_name(machine: Machine, z: int) -> str:
+    """Name a zone, with its node where there are several.
 
-    real: for a map made from kpageflags, whose pages on per-CPU lists are among those of unknown kind. compared: for two maps, where what
-    is the same is faded.
+    >>> from pagelab.mm.machine import machine
+    >>> zone_name(machine(16), 0)
+    'Normal'
+    """
+    zone = machine.zones[z]
+    return f"{zone.name}, node {zone.node}" if machine.nodes > 1 else zone.name
+
+
+def zones_line(now: Moment) -> str:
+    """Name the zone that is shown, and tell of the others in one line; nothing on a machine with one zone.
+
+    >>> from pagelab.mm.boot import boot_machine
+    >>> from pagelab.lab.tape import Tape
+    >>> from pagelab.view.columns import moment
+    >>> zones_line(moment(Tape(boot_machine([(256, 65_536)])), 0, 0))
+    'Zone DMA32: pages 4096-65535. Not shown: DMA, 3,840 of 4,095 pages free.'
+    """
+    zones = now.machine.zones
+    if len(zones) == 1:
+        return ""
+    others = [
+        f"{zone_name(now.machine, z)}, {zone.nr_free_pages():,} of {plural(zone.end_pfn - zone.start_pfn, 'page')} free"
+        for z, zone in reversed([*enumerate(zones)])
+        if z != now.z
+    ]
+    name = zone_name(now.machine, now.z)
+    return f"Zone {name}: pages {now.zone.start_pfn}-{now.zone.end_pfn - 1}. Not shown: {'; '.join(others)}."
+
+
+def legend(theme: Theme, looks: Sequence[Look] = MODEL_LOOKS, events: Sequence[str] = EVENTS) -> str:
+    """Return the legend of states and of what rings mean, as HTML.
 
     >>> from pagelab.view.palette import LIGHT
-    >>> "movable" in legend(LIGHT)
-    True
+    >>> "movable" in legend(LIGHT), "per-CPU list" in legend(LIGHT), "per-CPU list" in legend(LIGHT, PCP_LOOKS)
+    (True, False, True)
     """
     roles = theme._asdict()
+    styles = {
+        "changed now": f"border:2px solid {roles['changed']}",
+        "looked at": f"border:1.5px dashed {roles['ink']}",
+        "differs": f"border:1.5px solid {roles['ink']};background:{roles['movable']}",
+        "the same": f"background:{roles['movable']};opacity:.34",
+    }
+    swatches = [(look.words, f"{_fill(look, roles)};color:{roles[look.text]}", look.letter) for look in looks]
+    swatches += [(event, styles[event], "") for event in events]
+    items = "".join(f'<span><i style="{style}">{letter}</i>{words}</span>' for words, style, letter in swatches)
+    return f'<div class="pagelab-legend">{items}</div>'
 
-    def item(words: str, style: str, letter: str = "") -> str:
-        return f'<span><i style="{style}">{letter}</i>{words}</span>'
 
-    items = []
-    captured = (FREE_LOOK, USED_LOOKS[1], USED_LOOKS[0], UNKNOWN_LOOK, RESERVED_LOOK, HOLE_LOOK)
-    for look in (FREE_LOOK, USED_LOOKS[1], USED_LOOKS[2], USED_LOOKS[0], RESERVED_LOOK) if not real else captured:
-        outline = {"free": roles["free_outline"], "paper": roles["quiet"]}.get(look.fill)
-        line = f"border:1px solid {outline};" if outline else ""
-        items.append(item(look.words, f"background:{roles[look.fill]};color:{roles[look.text]};{line}", look.letter))
-    if compared:
-        items.append(item("differs", f"border:1.5px solid {roles['ink']};background:{roles['movable']}"))
-        items.append(item("the same", f"background:{roles['movable']};opacity:.34"))
-    elif not real:
-        items.append(item("changed now", f"border:2px solid {roles['changed']}"))
-        items.append(item("looked at", f"border:1.5px dashed {roles['ink']}"))
-    return f'<div class="pagelab-legend">{"".join(items)}</div>'
+def _fill(look: Look, roles: Mapping[str, str]) -> str:
+    """Return the fill, hatch and outline of a state as a style."""
+    paper, quiet = f"{roles['paper']}80", f"{roles['quiet']}B0"
+    hatch = {
+        "horizontal_line": f"repeating-linear-gradient({paper} 0 1px, transparent 1px 4px),",
+        "dot": f"radial-gradient({quiet} 1px, transparent 1.5px) 0 0 / 5px 5px,",
+        "diagonal_cross": f"repeating-linear-gradient(45deg, {paper} 0 1px, transparent 1px 4px),"
+        f"repeating-linear-gradient(-45deg, {paper} 0 1px, transparent 1px 4px),",
+        "right_diagonal_line": f"repeating-linear-gradient(-60deg, {quiet} 0 1px, transparent 1px 4px),",
+    }.get(look.hatch, "")
+    outline = {"free": roles["free_outline"], "paper": roles["quiet"]}.get(look.fill)
+    return f"background:{hatch}{roles[look.fill]}" + (f";border:1px solid {outline}" if outline else "")
 
 
 def counts_html(lines: Mapping[str, Sequence[int]]) -> str:
