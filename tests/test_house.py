@@ -46,7 +46,7 @@ TABLE = {
     "view/": [
         *("palette", "drawing", "layout", "texture", "columns", "summary", "words", "page_map", "notes", "free_lists", "per_cpu_lists"),
         *("watermark_bars", "ladder", "strip", "stage", "difference"),
-        *("style", "live_figure", "panel", "stepper", "player", "lock_step", "answer", "live_task", "real_map", "__init__"),
+        *("style", "live_figure", "panel", "scores", "stepper", "player", "lock_step", "answer", "live_task", "real_map", "__init__"),
     ],
     "": ["course", "cli", "__main__"],
 }

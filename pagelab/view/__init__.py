@@ -12,6 +12,7 @@ from ..lab.tape import Tape
 from ..lab.task import Task
 from ..mm.machine import Machine
 from ..real.capture import Capture
+from ..real.replay import Replay
 from .answer import Field
 from .live_figure import load_bokehjs as load_bokehjs
 from .live_task import LiveTask, TryRequests
@@ -19,6 +20,7 @@ from .lock_step import LockStep
 from .panel import announce
 from .player import Player
 from .real_map import RealMap
+from .scores import scores_html
 from .stepper import Place
 from .style import CSS
 from .words import counts_html
@@ -89,6 +91,11 @@ def page_map(capture: Capture, snapshot: str, zone: str, node: int = 0) -> RealM
 def counts_table(lines: Mapping[str, Sequence[int]]) -> None:
     """Show lines of 11 counts under each other; what differs from the first is marked."""
     display(HTML(f'<style>{CSS}</style><div class="pagelab">{counts_html(lines)}</div>'))  # type: ignore[no-untyped-call]
+
+
+def score_table(replays: Mapping[str, Replay]) -> None:
+    """Show what a trace said of the rules, or of beliefs about them, in a row each."""
+    display(HTML(f'<style>{CSS}</style><div class="pagelab">{scores_html(replays)}</div>'))  # type: ignore[no-untyped-call]
 
 
 def progress() -> None:

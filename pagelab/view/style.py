@@ -49,6 +49,9 @@ CSS = """
   font-family: Helvetica, Arial, sans-serif; font-weight: normal; }
 .pagelab-table td, .pagelab-table th { padding: 0 1em 0 0; white-space: normal; }
 .pagelab-table td, .pagelab-table th[scope="row"] { border-top: 1px solid var(--line); color: var(--ink); }
+.pagelab-scores td { text-align: right; }
+.pagelab-scores td:last-child { text-align: left; }
+.pagelab-bar { display: inline-block; height: .7em; background: var(--quiet); vertical-align: baseline; }
 .pagelab summary { color: var(--quiet); cursor: pointer; width: max-content; }
 .pagelab-verdict { max-width: 49em; min-height: 1.54em; margin-left: 6px; }
 .pagelab .pagelab-error { font: 1em/1.4 var(--mono); white-space: pre-wrap; }

@@ -118,7 +118,10 @@ def _drained(acts: Sequence[Act], asked: Asked) -> Caption:
 
 
 def _compacted(acts: Sequence[Act], asked: Asked) -> Caption:
-    pages = sum(1 << act.order for act in _all(acts, Migrated))
+    pages, aside = sum(1 << act.order for act in _all(acts, Migrated)), _all(acts, Taken)
+    if aside and not pages:
+        text = f"{span(aside[0].pfn, aside[0].order).capitalize()}: free, and set aside for pages that move."
+        return Caption("compact", text, "__isolate_free_page()", "mm/page_alloc.c")
     text = (
         f"{plural(pages, 'movable page')} move up: {format_size(pages * PAGE_SIZE)}." if pages else "No page can be moved: nothing changes."
     )
