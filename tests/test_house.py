@@ -40,7 +40,7 @@ TABLE = {
         *("buddy_beliefs", "machine_beliefs", "trace_beliefs", "variant", "reason", "exercise", "progress", "task"),
     ],
     "real/": [
-        *("__init__", "archive", "proc", "capture", "trace", "ahead", "learning", "buddy", "counts", "percpu"),
+        *("__init__", "archive", "proc", "capture", "flags", "trace", "ahead", "learning", "buddy", "counts", "percpu"),
         *("replay", "backwards", "recording", "picks", "verify"),
     ],
     "view/": [

@@ -9,8 +9,9 @@ from runs import accents, outside, quads, words
 
 from pagelab.mm.zone import HOLE, IN_USE, RESERVED
 from pagelab.real.capture import CaptureError, example
+from pagelab.real.flags import page_states
 from pagelab.view.palette import DARK, KIND_UNKNOWN, LIGHT, look
-from pagelab.view.real_map import RealMap, page_states
+from pagelab.view.real_map import RealMap
 
 MACHINE = example()
 

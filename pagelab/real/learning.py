@@ -51,6 +51,11 @@ class Learning(Zone):
                 self.vacate(pfn, order)
                 Zone.link(self, pfn, order, UNKNOWN, tail=True)
 
+    def paint(self, states: NDArray[np.uint8]) -> None:
+        """Note what is known of pages in use: states is a uint8 array, shape (nr_pages,), a state byte for each page."""
+        now = np.frombuffer(self.state, np.uint8)[self.start_pfn - self.base :][: len(states)]
+        now[now == IN_USE] = states[now == IN_USE]
+
     # What is not known.
 
     def candidates(self, order: int, mt: int) -> list[int]:

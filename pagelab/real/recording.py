@@ -3,6 +3,7 @@
 A step is written as a caller would ask for it, and done as the kernel's line says: the next event of the trace decides, not the request.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from typing import Any
@@ -16,6 +17,7 @@ from pagelab.real.archive import fail
 from pagelab.real.buddy import BuddyReplay, Zones, bypasses_lists
 from pagelab.real.capture import Capture
 from pagelab.real.counts import LOCKED
+from pagelab.real.flags import page_states
 from pagelab.real.learning import UNKNOWN, Learning
 from pagelab.real.replay import BEGIN, END, TRACE, rules_of, zones_of
 from pagelab.real.trace import Event, read_events
@@ -41,6 +43,10 @@ class Recording(Machine):
     def _stand_on(self, zones: Sequence[Zone]) -> None:
         super()._stand_on(zones)
         self.buddy = self.buddy.over(Zones(zones))  # type: ignore[arg-type]
+
+    def lines(self) -> tuple[int, ...]:
+        """Return the line of the trace that each step from here on stands at."""
+        return tuple(_main(step).line for step in self.steps[self.done :])
 
     def apply(self, request: int, received: Sequence[int]) -> int:
         """Follow the next step; return the pfn of a take, NOTHING for any other."""
@@ -119,9 +125,11 @@ def record(capture: Capture, zone: str, node: int = 0, lines: tuple[int, int] | 
     if (node, zone) not in zones:
         names = ", ".join(f"{name} of node {number}" for number, name in zones)
         raise ValueError(f"zone {zone} of node {node} has no free lists in {capture.name}: choose {names}")
+    of = zones[node, zone]
+    of.paint(page_states(capture.kpageflags("S0")[of.start_pfn : of.end_pfn], of.start_pfn))
     first, last = lines or (0, 1 << 62)
-    steps = list(_steps(_events(capture, zones[node, zone], last), kernel.strict))
-    model = Recording(zones[node, zone], version, steps, len(capture.zoneinfo("S0")[node, zone].pcp) or 1)
+    steps = list(_steps(_events(capture, of, last), kernel.strict))
+    model = Recording(of, version, steps, len(capture.zoneinfo("S0")[node, zone].pcp) or 1)
     begin = sum(_main(step).line < first for step in steps)
     if begin == len(steps):
         raise ValueError(f"lines {first}..{last} have no event of zone {zone}'s free lists")
@@ -185,11 +193,10 @@ def step_at(tape: Tape[Recording], line: int) -> int:
     >>> step_at(record(example("612-hi-256M-1cpu"), "DMA32", lines=(6691, 6704)), 6700)
     7
     """
-    start = tape.at(0)
-    for k, step in enumerate(start.steps[start.done :]):
-        if step[-1].line >= line:
-            return k
-    raise ValueError(f"line {line} is behind the end of this tape, which is line {start.steps[-1][-1].line}")
+    lines = tape.at(0).lines()
+    if not lines or line > lines[-1]:
+        raise ValueError(f"line {line} is behind the end of this tape, which is line {lines[-1] if lines else 0}")
+    return bisect_left(lines, line)
 
 
 def as_machine(tape: Tape[Recording], k: int) -> Machine:

@@ -225,14 +225,14 @@ if (place === undefined || place < 0) return 'no page';
 const pfn = n.start + place * n.per;
 const image = pages.data.image[map];
 const state = (image.flat ? image.flat() : image)[row * n.columns + column];
-const types = ['unmovable', 'movable', 'reclaimable', 'highatomic', 'cma', 'isolate'];
+const types = ['unmovable', 'movable', 'reclaimable', 'highatomic', 'cma', 'isolated, or its list not known'];
 let kind = 'not a page of this zone';
 if (state < 0x60) kind = `free, order ${state & 15}, ${types[state >> 4]}`;
 else if (state < 0x70) kind = 'held by the request';
 else if (state < 0x80) kind = `on a per-CPU list, order ${state & 15}`;
-else if (state < 0xe0) kind = `in use, order ${state & 15}, ${types[(state >> 4) & 7]}`;
+else if (state >= 0xd0 && state < 0xe0) kind = 'in use, kind not known';
+else if (state < 0xd0) kind = `in use, order ${state & 15}, ${types[(state >> 4) & 7]}`;
 else if (state == 0xf0) kind = 'reserved';
-else if (state == 0xf1) kind = 'in use, kind not known';
 """
 
 _HOVER_LINES = {

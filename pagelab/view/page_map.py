@@ -20,14 +20,16 @@ from ..mm.act import (
     held_block,
 )
 from ..mm.units import PAGE_SHIFT, PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER
-from ..mm.zone import MIGRATETYPES, Block, Zone
+from ..mm.zone import ISOLATE, MIGRATETYPES, Block, Zone
 from .columns import LETTERS, Moment, pageblocks
 from .drawing import Drawing, Rect
 from .layout import Layout
-from .palette import FREE_LOOK, HOLE_LOOK, PCP_LOOK, RESERVED_LOOK, USED_LOOKS, Look
+from .palette import FREE_LOOK, HOLE_LOOK, PCP_LOOK, RESERVED_LOOK, UNKNOWN_LOOK, USED_LOOKS, Look
 from .texture import draw_texture
 
 MAX_OUTLINES = 600
+# A recorded zone has free blocks whose list is not known yet, and pages whose use the flags did not tell.
+UNKNOWN_TYPE = {"free": "isolated, or its list not known", "in use": "kind not known"}
 
 
 def look_of(block: Block) -> Look:
@@ -37,7 +39,7 @@ def look_of(block: Block) -> Look:
     'M'
     """
     kinds = {"free": FREE_LOOK, "held": FREE_LOOK, "pcp": PCP_LOOK, "hole": HOLE_LOOK, "reserved": RESERVED_LOOK}
-    return kinds.get(block.kind) or USED_LOOKS[min(block.mt, 2)]
+    return kinds.get(block.kind) or (UNKNOWN_LOOK if block.mt == ISOLATE else USED_LOOKS[min(block.mt, 2)])
 
 
 def tip(block: Block) -> str:
@@ -47,7 +49,9 @@ def tip(block: Block) -> str:
     '<b>pages 4-5</b><br>free, order 1, movable<br>0x4000'
     """
     kind = f"on a per-CPU list, order {block.order}" if block.kind == "pcp" else block.kind
-    kind = kind if block.mt < 0 else f"{kind}, order {block.order}, {MIGRATETYPES[block.mt]}"
+    if block.mt >= 0:
+        mt = UNKNOWN_TYPE.get(block.kind) if block.mt == ISOLATE else MIGRATETYPES[block.mt]
+        kind = f"{kind}, order {block.order}, {mt}"
     return f"<b>{span(block.head, block.order)}</b><br>{kind}<br>{block.head << PAGE_SHIFT:#x}"
 
 

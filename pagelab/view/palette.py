@@ -7,8 +7,8 @@ one meaning: now.
 from typing import NamedTuple
 
 from ..mm.zone import HOLE, IN_USE, NOT_HEAD, PCP, RESERVED
+from ..real.flags import KIND_UNKNOWN
 
-KIND_UNKNOWN = 0xF1
 GAP = NOT_HEAD
 NOTHING = "#00000000"
 # What a texture is drawn with, as bytes that are no state: bars and lines of paper, dots and lines of quiet.
@@ -95,17 +95,17 @@ USED_LOOKS = (
 
 
 def look(state: int) -> Look:
-    """Return how a state byte of a zone, or KIND_UNKNOWN, is drawn.
+    """Return how a state byte of a zone is drawn.
 
     >>> look(IN_USE | 1 << 4).words, look(0x14).words
     ('movable', 'free')
     """
-    if state == KIND_UNKNOWN:
-        return UNKNOWN_LOOK
     if state in (HOLE, GAP):
         return HOLE_LOOK
     if state == RESERVED:
         return RESERVED_LOOK
+    if state >= KIND_UNKNOWN:
+        return UNKNOWN_LOOK
     if state >= IN_USE:
         return USED_LOOKS[min(state >> 4 & 7, 2)]
     return PCP_LOOK if state >= PCP else FREE_LOOK

@@ -9,6 +9,7 @@ from ..lab.caption import Caption, captions
 from ..lab.request import to_text
 from ..lab.tape import Tape
 from ..mm.machine import Machine
+from ..real.recording import Recording
 from .columns import Moment, moment, strip, types_of
 from .drawing import Drawing
 from .layout import Layout
@@ -18,7 +19,7 @@ from .stepper import Place, Stepper
 from .strip import HEIGHT, draw_now, draw_run, step_at
 from .summary import summary
 from .watermark_bars import bars_table
-from .words import MODEL_LOOKS, PCP_LOOKS, cpus_table, legend, lists_table, sentence, zones_line
+from .words import MODEL_LOOKS, PCP_LOOKS, REAL_LOOKS, cpus_table, legend, lists_table, sentence, zones_line
 
 
 class Player(Stepper):
@@ -64,8 +65,11 @@ class Player(Stepper):
         return self._acts[k]
 
     def request_text(self) -> str:
-        """Return the present request as typed, or "" at the end."""
-        return "" if self.k == len(self.tape) else to_text([self.tape.requests[self.k]])
+        """Return the present request as typed, with its line where it is a trace's, or "" at the end."""
+        if self.k == len(self.tape):
+            return ""
+        line = f"line {self._lines[self.k]}: " if self._lines else ""
+        return line + to_text([self.tape.requests[self.k]])
 
     def reset(self) -> None:
         """Go where the player opened, with nothing selected."""
@@ -99,7 +103,9 @@ class Player(Stepper):
         """Find the places of all figures, for each zone; they stay where they are through the run."""
         machine, types = self.tape.at(0), types_of(self.tape)
         self.stages: list[Stage] = [arrange(machine, z, types) for z in range(len(machine.zones))]
-        self._looks = PCP_LOOKS if machine.zone.pcp else MODEL_LOOKS
+        self._looks, self._lines = PCP_LOOKS if machine.zone.pcp else MODEL_LOOKS, tuple[int, ...]()
+        if isinstance(machine, Recording):
+            self._looks, self._lines = REAL_LOOKS, machine.lines()
 
     @property
     def where(self) -> Layout:
