@@ -11,7 +11,7 @@ from zones import contents
 
 from pagelab.mm.act import Asked, Refused
 from pagelab.mm.call import alloc_request, exact_request, free_received, free_request, other_request, unpack
-from pagelab.mm.machine import COMPACTED, NOTHING, REFUSED, Machine
+from pagelab.mm.machine import COMPACTED, NOTHING, REFUSED, Machine, machine
 from pagelab.mm.page_alloc import hand_over
 from pagelab.mm.zone import Zone
 
@@ -151,6 +151,25 @@ def test_a_refused_request_changes_nothing_that_is_seen():
         before = blocks(machine), list(machine.free)
         assert machine.alloc_pages(5) is None
         assert (blocks(machine), list(machine.free)) == before
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_bare_machine_does_what_the_whole_way_does(kernel):
+    short, long = machine(700, kernel), machine(700, kernel)
+    long._bare = None
+    rng, live, received = random.Random(6), [], []
+    for _ in range(4000):
+        if live and rng.random() < 0.47:
+            request = free_request(live.pop(rng.randrange(len(live))))
+        else:
+            request = alloc_request(rng.choice([0, 0, 0, 1, 2, 3, 5, 9]), rng.choice([0, 1, 1, 2]))
+        received.append(short.apply(request, []))
+        assert long.apply(request, []) == received[-1]
+        if received[-1] >= 0:
+            live.append(received[-1])
+    assert contents(short.zone) == contents(long.zone)
+    assert short.free == long.free
+    assert REFUSED in received
 
 
 # Long runs.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from copy import copy
-from typing import Any, Self
+from typing import Self
 
 from .act import Act, Asked, Checked, Refused, Relabelled, Watched, redo
 from .allocator import REFUSED as REFUSED
@@ -37,9 +37,9 @@ class Machine(Allocator):
     (0, True)
     """
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def _begin(self) -> None:
+        super()._begin()
         self._moves: list[Moves] = []
-        super().__init__(*args, **options)
 
     def _choose(self, kernel: str) -> None:
         super()._choose(kernel)
@@ -277,7 +277,6 @@ class Machine(Allocator):
         other = copy(self)
         other._stand_on(zones)
         other._begin()
-        other._moves = []
         return other
 
     def under(self, kernel: str) -> Self:
