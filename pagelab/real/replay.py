@@ -103,8 +103,9 @@ def replay(capture: Capture, belief: type[Zone] | None = None) -> Replay:
     if missing := [name for name in (TRACE, "S0.kpageflags", "S0.zoneinfo") if name not in capture]:
         found.notes.append(f"No replay: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing.")
         return found
-    ahead = Ahead(_events(capture))
-    if reason := _cannot(ahead):
+    # A belief is about the free lists alone, for which nothing has to be looked up ahead.
+    ahead = Ahead(() if belief else _events(capture))
+    if not belief and (reason := _cannot(ahead)):
         found.notes.append(f"No replay: {reason}.")
         return found
     version, kernel = rules_of(capture.kernel)
@@ -255,5 +256,5 @@ def _remarks(found: Replay, kernel: Kernel, ahead: Ahead) -> None:
         if size and size.first:
             hidden = "; a 6.12 kernel does not show when its worker lowers `high`, nor when reclaim is active" if kernel.auto_tuned else ""
             found.notes.append(f"First {name} that is not exact: {size.first}{hidden}.")
-    if found.wrong_pages and not ahead.seen["isolate"]:
+    if found.wrong_pages and ahead.seen and not ahead.seen["isolate"]:
         found.notes.append("The trace has no line for free blocks that compaction takes: if it ran, they are among the wrong pages.")

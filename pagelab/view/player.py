@@ -9,6 +9,7 @@ from ..lab.caption import Caption, captions
 from ..lab.request import to_text
 from ..lab.tape import Tape
 from ..mm.machine import Machine
+from ..real.flags import KIND_UNKNOWN
 from ..real.recording import Recording
 from .columns import Moment, moment, strip, types_of
 from .drawing import Drawing
@@ -104,8 +105,10 @@ class Player(Stepper):
         machine, types = self.tape.at(0), types_of(self.tape)
         self.stages: list[Stage] = [arrange(machine, z, types) for z in range(len(machine.zones))]
         self._looks, self._lines = PCP_LOOKS if machine.zone.pcp else MODEL_LOOKS, tuple[int, ...]()
+        if (machine.zone.page_states() & 0xF0 == KIND_UNKNOWN).any():
+            self._looks = REAL_LOOKS
         if isinstance(machine, Recording):
-            self._looks, self._lines = REAL_LOOKS, machine.lines()
+            self._lines = machine.lines()
 
     @property
     def where(self) -> Layout:
