@@ -12,8 +12,11 @@ from pagelab.lab import scenario
 from pagelab.lab.caption import captions
 from pagelab.lab.tape import Tape
 from pagelab.mm.machine import Machine
-from pagelab.view.columns import moment
+from pagelab.view.columns import moment, types_of
+from pagelab.view.live_figure import MARGIN
+from pagelab.view.lock_step import AT, TOP
 from pagelab.view.palette import DARK, LIGHT
+from pagelab.view.stage import arrange
 from pagelab.view.summary import summary
 from pagelab.view.words import sentence
 
@@ -23,6 +26,7 @@ pytestmark = pytest.mark.browser
 expect.set_options(timeout=30_000)
 
 # What the panels are called and say. The one place that knows these words.
+FIGURES = ("strip", "stage", "real-map", "real-lens", "lock-step")
 STRIP, STAGE = re.compile("Free pages"), re.compile("Page map")
 NOT_CONNECTED = "Not connected: run this cell again"
 RIGHT, NOT_YET = re.compile("^Right"), re.compile("^Not yet")
@@ -40,6 +44,17 @@ player
 PREDICT = 'field = predict("T-P1", scenario.text("alloc 0", pages=16), "alloc 1", ask=["pfn"])\nfield'
 TRUTH, WRONG = "2", "1"
 REAL_MAP = 'from pagelab.real.capture import example\nfrom pagelab.view import page_map\npage_map(example(), "S0", "DMA32")'
+WHOLE_MACHINE = """
+from pagelab.lab.tape import Tape
+from pagelab.mm.machine import machine
+from pagelab.view import compare, play
+whole = Tape(machine(2048, pcp=True, cpus=2, min_free_kbytes=400)).then("alloc 0 x6 reclaimable; free @0; free @1; alloc 0 cpu 1")
+play(whole, start=8)
+"""
+TWO_KERNELS = """
+requests = "alloc 0 x300; alloc 0 unmovable; free 5"
+compare(*(Tape(machine(512, kernel)).then(requests) for kernel in ("6.1", "6.12")))
+"""
 TASK = 'live = attempt("T-T1", task.refuse_with_most_free())\nlive'
 
 
@@ -396,7 +411,7 @@ def test_a_prediction_is_graded_and_comes_back(player_book):
 
 @pytest.fixture(scope="module")
 def panels_notebook(opened):
-    return opened("panels.ipynb", PLAYER, PREDICT, TASK, "try_requests(pages=16)", REAL_MAP)
+    return opened("panels.ipynb", PLAYER, PREDICT, TASK, "try_requests(pages=16)", REAL_MAP, WHOLE_MACHINE, TWO_KERNELS)
 
 
 @pytest.fixture
@@ -462,6 +477,60 @@ def test_a_tile_of_the_real_map_is_shown_large(every_panel):
     eventually(every_panel.page, lambda: pixels(lens) != before, "another pageblock in the lens")
 
 
+# Whole machines.
+
+
+def over(shown: Locator, x: float, y: float) -> dict[str, float]:
+    """A place of a figure, in its own pixels, for a mouse."""
+    box = shown.bounding_box()
+    return {"x": x + MARGIN if box else x, "y": y}
+
+
+def test_two_kernels_step_together(every_panel):
+    panel = every_panel.page.locator(".pagelab-lock-step")
+    shown, said = panel.get_by_role("img", name=re.compile("Two page maps")), panel.get_by_role("status")
+    before = pixels(shown)
+    button(panel, "First difference").click()
+    expect(panel).to_contain_text("step 300 of 302")
+    expect(said).to_contain_text("Both: page 300. 211 pages are in another state.")
+    expect(panel.get_by_role("cell", name="pages 301-511", exact=True)).to_be_visible()
+    eventually(every_panel.page, lambda: pixels(shown) != before, "the maps of another step")
+    for left, pages in zip(AT, ("unmovable", "movable"), strict=True):
+        shown.hover(position=over(shown, left + 160, TOP + 52))
+        expect(every_panel.page.get_by_text(f"free, order 7, {pages}")).to_be_visible()
+    button(panel, "First difference").press("ArrowRight")
+    expect(panel).to_contain_text("step 301 of 302")
+    button(panel, "by act").click()
+    button(panel, "Next").click()
+    expect(panel).to_contain_text("step 302 of 302")
+    button(panel, "by request").click()
+    button(panel, "Reset").click()
+    expect(panel).to_contain_text("step 0 of 302")
+
+
+def test_a_page_on_a_per_cpu_list_is_named_under_the_mouse(every_panel):
+    player = player_in(every_panel, 3)
+    button(player, "Reset").click()
+    expect(player).to_contain_text("step 8 of 9")
+    shown = figure(player, STAGE)
+    tape = whole_machine()
+    kept = tape.at(9).zone.pcp[0].lists[2][0]
+    place = arrange(tape.at(0), 0, types_of(tape))
+    rect = place.where.rects(kept, 0)[0]
+    shown.hover(position=over(shown, place.map[0] + rect.x + rect.w / 2, place.map[1] + rect.y + rect.h / 2))
+    expect(every_panel.page.get_by_text("on a per-CPU list, order 0").first).to_be_visible()
+    player.get_by_text("The same in words").click()
+    expect(player.get_by_role("table").filter(has_text="Per-CPU lists")).to_be_visible()
+    expect(player.get_by_role("table").filter(has_text="Watermarks in pages")).to_be_visible()
+
+
+def whole_machine() -> Tape[Machine]:
+    """The run of the notebook."""
+    names: dict[str, Tape[Machine]] = {}
+    exec(WHOLE_MACHINE.rsplit("play(", 1)[0], names)
+    return names["whole"]
+
+
 # Without a kernel.
 
 
@@ -515,8 +584,9 @@ def test_in_each_theme_figures_have_its_colours_and_axe_finds_nothing_serious(th
     every_panel.set_theme(theme.name)
     every_panel.save()
     every_panel.reload()
+    every_panel.unfold()
     player = player_in(every_panel)
-    for name in ("strip", "stage", "real-map", "real-lens"):
+    for name in FIGURES:
         eventually(
             every_panel.page,
             lambda name=name: theme.ink in every_panel.source(f"{name}-words").get("color", ()),
@@ -527,7 +597,7 @@ def test_in_each_theme_figures_have_its_colours_and_axe_finds_nothing_serious(th
     before = pictures(player)
     button(player, "Next").click()
     expect_new_stage(player, before)
-    for name in ("strip", "stage", "real-map", "real-lens"):
+    for name in FIGURES:
         drawn = {colour for part in ("blocks", "marks") for colour in every_panel.source(f"{name}-{part}")["fill"]}
         assert drawn <= set(theme), name
     assert violations(every_panel) == []

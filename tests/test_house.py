@@ -29,6 +29,7 @@ TABLE = {
             "request",
             "tape",
             "scenario",
+            "extfrag",
             "machine_caption",
             "caption",
             "form",

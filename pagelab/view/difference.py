@@ -17,7 +17,7 @@ from .summary import joined, plural
 from .words import all_lists, cpu_heads, html_table
 
 Labels = tuple[str, str]
-MAX_ROWS, MAX_HEADS = 40, 24
+MAX_ROWS, MAX_HEADS = 24, 24
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def difference_sentence(found: Difference, names: Labels) -> str:
 
 
 def difference_table(found: Difference, names: Labels, start: int) -> str:
-    """Return what differs as an HTML table: received, labels, pages, lists.
+    """Return what differs as an HTML table: received, labels, lists, pages; nothing where nothing differs and nothing was received.
 
     start: the zone's first pfn.
 
@@ -149,12 +149,12 @@ def difference_table(found: Difference, names: Labels, start: int) -> str:
     """
     rows = [("received", *found.received)] if any(found.received) else []
     rows += [(f"label of pageblock {pfn}", MIGRATETYPES[ours], MIGRATETYPES[theirs]) for pfn, ours, theirs in found.labels]
+    rows += [(f"list {name}", _heads(ours), _heads(theirs)) for name, (ours, theirs) in found.lists.items()]
     for low, end, ours, theirs in found.runs():
         pages = f"page {start + low}" if end == low + 1 else f"pages {start + low}-{start + end - 1}"
         rows.append((pages, state_words(ours), state_words(theirs)))
-    rows += [(f"list {name}", _heads(ours), _heads(theirs)) for name, (ours, theirs) in found.lists.items()]
     more = [(f"and {len(rows) - MAX_ROWS:,} more", "", "")] if len(rows) > MAX_ROWS else []
-    return html_table("What differs; lists with their head first", ("", *names), [*rows[:MAX_ROWS], *more])
+    return html_table("What differs; lists with their head first", ("", *names), [*rows[:MAX_ROWS], *more]) if rows else ""
 
 
 def _heads(heads: list[int]) -> str:

@@ -223,7 +223,7 @@ class LockStep(Stepper):
         for told, name, now in zip(self.told, self.names, self.nows, strict=True):
             told.value = _told_html(name, self._caption(now))
         table = difference_table(self.found, self.names, left.zone.start_pfn)
-        self.twin.value = f"<details><summary>The same in words</summary>{table}</details>"
+        self.twin.value = f'<div class="pagelab-compared">{table}</div>'
 
     def _caption(self, now: Moment) -> Caption:
         if now.end:

@@ -83,7 +83,7 @@ class Player(Stepper):
         self._run = strip(tape)
         self._draw_strip()
         self._arrange()
-        self.stage.resize(max(stage.height for stage in self.stages))
+        self.stage.resize(self._height)
         self.go(max(len(tape) - 1, 0) if len(tape) else (0, 0))
 
     # Making.
@@ -93,7 +93,7 @@ class Player(Stepper):
         self.strip = Canvas("strip", WIDTH, HEIGHT, self.theme, self.scale)
         self.strip.on_tap(lambda x, _: self.go(step_at(self._run, x, WIDTH)))
         self._arrange()
-        self.stage = Canvas("stage", WIDTH, max(stage.height for stage in self.stages), self.theme, self.scale)
+        self.stage = Canvas("stage", WIDTH, self._height, self.theme, self.scale)
         self.stage.on_tap(self._select)
         return {
             "Free pages and largest free order at every step; the same in words below": self.strip,
@@ -101,9 +101,11 @@ class Player(Stepper):
         }
 
     def _arrange(self) -> None:
-        """Find the places of all figures, for each zone; they stay where they are through the run."""
+        """Find the places of all figures, for each zone; they stay where they are through the run, and all zones that it uses have room."""
         machine, types = self.tape.at(0), types_of(self.tape)
         self.stages: list[Stage] = [arrange(machine, z, types) for z in range(len(machine.zones))]
+        used = {machine.zones.index(machine.zone), *map(machine.zone_of, {pfn for pfn in self.tape.received if pfn >= 0})}
+        self._height = max(self.stages[z].height for z in used)
         self._looks, self._lines = PCP_LOOKS if machine.zone.pcp else MODEL_LOOKS, tuple[int, ...]()
         if (machine.zone.page_states() & 0xF0 == KIND_UNKNOWN).any():
             self._looks = REAL_LOOKS

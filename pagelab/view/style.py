@@ -39,6 +39,8 @@ CSS = """
 .pagelab .pagelab-side-by-side { align-items: flex-start; gap: 2em; margin-left: 4.6em; }
 .pagelab .pagelab-side-by-side > * { width: 28.2em; flex: none; }
 .pagelab .pagelab-told { min-height: 4.62em; }
+.pagelab-compared { min-height: 3.08em; }
+.pagelab-compared td:first-child { white-space: nowrap; font-family: Helvetica, Arial, sans-serif; }
 .pagelab-zones { color: var(--quiet); font-size: .923em; }
 .pagelab .pagelab-legend { color: var(--quiet); font-size: .846em; }
 .pagelab-legend span { display: inline-block; margin-right: 1.6em; vertical-align: middle; }
