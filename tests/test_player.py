@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from html import escape
+from html import escape, unescape
 
 import ipywidgets as widgets
 import numpy as np
@@ -515,7 +515,7 @@ def test_the_acts_stay_in_one_line():
     player.mode.value = "by act"
     for act, caption in enumerate(captions(tape.acts(200))):
         player.go((200, act))
-        row = re.sub("<[^>]*>|&ensp;", "", player.acts.value)
+        row = unescape(re.sub("<[^>]*>", "", player.acts.value))
         assert caption.short in row
         assert len(row) <= 160
 
