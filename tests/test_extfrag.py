@@ -9,7 +9,7 @@ TOGETHER = give_back(text("alloc 0 unmovable x4; alloc 0 x2044", 2048))
 
 def test_two_numbers_for_each_zone_in_columns_of_their_order():
     lines = fragmentation({"scattered": SCATTERED.at(len(SCATTERED)).zone, "together": TOGETHER.at(len(TOGETHER)).zone}).splitlines()
-    assert lines[0].split() == [str(order) for order in range(11)]
+    assert lines[0].split() == ["order", *(str(order) for order in range(11))]
     assert (lines[1], lines[4]) == ("unusable free space", "fragmentation index")
     assert [line.split()[0] for line in lines[2:4] + lines[5:]] == ["scattered", "together"] * 2
     assert lines[2].split()[9:] == ["0.499", "1.000", "1.000"]

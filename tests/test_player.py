@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from html import escape
+import re
+from html import escape, unescape
 
 import ipywidgets as widgets
 import numpy as np
@@ -506,6 +507,17 @@ def test_textures_are_sent_only_where_there_are_some():
     assert sent == [1, 1]
     player.first()
     assert sent == [1, 1, 0]
+
+
+def test_the_acts_stay_in_one_line():
+    tape = Tape(machine(512)).then("alloc 0 x200; alloc 0 unmovable")
+    player = Player(tape)
+    player.mode.value = "by act"
+    for act, caption in enumerate(captions(tape.acts(200))):
+        player.go((200, act))
+        row = unescape(re.sub("<[^>]*>", "", player.acts.value))
+        assert caption.short in row
+        assert len(row) <= 160
 
 
 def test_it_is_one_widget_that_can_be_shown_anywhere(player):

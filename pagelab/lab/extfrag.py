@@ -26,8 +26,8 @@ def fragmentation(zones: Mapping[str, Zone]) -> str:
     fragmentation index
     small -1.000 -1.000 -1.000
     """
-    width, orders = max(map(len, zones)), range(NR_PAGE_ORDERS)
-    lines = [" " * width + "".join(f"{order:7}" for order in orders)]
+    width, orders = max(len("order"), *map(len, zones)), range(NR_PAGE_ORDERS)
+    lines = [f"{'order':{width}}" + "".join(f"{order:7}" for order in orders)]
     for what, number in _NUMBERS:
         lines.append(what)
         lines += [f"{name:{width}}" + "".join(f"{number(zone, order):7.3f}" for order in orders) for name, zone in zones.items()]

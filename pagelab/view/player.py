@@ -22,6 +22,8 @@ from .summary import summary
 from .watermark_bars import bars_table
 from .words import MODEL_LOOKS, PCP_LOOKS, REAL_LOOKS, cpus_table, legend, lists_table, sentence, zones_line
 
+ROW_ACTS, ROW_LETTERS, BETWEEN = 7, 128, 6
+
 
 class Player(Stepper):
     """A run with its controls.
@@ -176,13 +178,18 @@ class Player(Stepper):
 
 
 def _acts_row(words: list[Caption], now: int) -> str:
-    """Return the acts of a request in a row, the present one marked; long rows show the acts around it."""
-    low, high = max(0, min(now - 3, len(words) - 7)), max(7, now + 4)
+    """Return the acts of a request in a row, the present one marked; those around it as far as one line has room."""
+    low, high, room = now, now + 1, ROW_LETTERS - len(words[now].short) if words else 0
+    for i in sorted(range(len(words)), key=lambda i: (abs(i - now), i < now))[1:ROW_ACTS]:
+        room -= len(words[i].short) + BETWEEN
+        if room < 0:
+            break
+        low, high = min(low, i), max(high, i + 1)
     shown = [
-        f"<b>{i + 1} {escape(word.short)}</b>" if i == now else f"<span>{i + 1} {escape(word.short)}</span>"
-        for i, word in enumerate(words[:high])
+        f"<{'b' if i == now else 'span'}>{i + 1} {escape(words[i].short)}</{'b' if i == now else 'span'}>"
+        for i in range(low, min(high, len(words)))
     ]
-    return " &ensp; ".join(["…"] * (low > 0) + shown[low:] + ["…"] * (high < len(words)))
+    return " &ensp; ".join(["…"] * (low > 0) + shown + ["…"] * (high < len(words)))
 
 
 def _caption_html(caption: Caption) -> str:
