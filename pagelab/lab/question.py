@@ -24,7 +24,7 @@ from .form import write_answer as write_answer
 from .request import parse
 from .scenario import even_then_odd, text
 from .tape import Tape
-from .trace_question import BlocksIn, FewestWrong, Learned, WaitsFor
+from .trace_question import BlocksIn, Learned, WaitsFor, WrongPicks
 
 
 def lists_of(zone: Zone) -> dict[str, list[int]]:
@@ -299,7 +299,7 @@ class Value:
 
 
 Question = (Run | StepWith | Fit | Walked | PagesIn | LargestOrder | Heads | CountsOf | Useless | MostInUse | Batch | Value) | (
-    BlocksIn | WaitsFor | Learned | FewestWrong
+    BlocksIn | WaitsFor | Learned | WrongPicks
 )
 
 

@@ -24,7 +24,7 @@ from .question import (
     Value,
     Walked,
 )
-from .trace_question import BlocksIn, FewestWrong, Learned, WaitsFor
+from .trace_question import BlocksIn, Learned, WaitsFor, WrongPicks
 
 
 def reason(question: Question, given: Any, truth: Any) -> str:
@@ -236,7 +236,7 @@ _REASONS: dict[type, Callable[[Any, Any, Any], str]] = {
         f"{q.freed().pfn & ~(1 << q.freed().order)}. Step {q.k}."
     ),
     Learned: _learned,
-    FewestWrong: lambda q, given, truth: (
-        "Rule: count the picks that a belief gets wrong, over the whole trace. Run the cell above for each of them."
+    WrongPicks: lambda q, given, truth: (
+        f"Rule: count the picks that {q.belief} gets wrong, over the whole trace. `replay(machine, {q.belief}).pages` says how many."
     ),
 }

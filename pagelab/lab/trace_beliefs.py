@@ -4,7 +4,7 @@ from typing import Any
 
 from .belief import Variant
 from .question import Question
-from .trace_question import BlocksIn, FewestWrong, Learned, WaitsFor
+from .trace_question import BlocksIn, Learned, WaitsFor, WrongPicks
 
 
 def _count_pages(question: Question) -> int | None:
@@ -23,8 +23,16 @@ def _once_a_list(question: Question) -> list[int] | None:
     return list(question.learned[:1]) if isinstance(question, Learned) else None
 
 
-def _furthest(question: Question) -> int | None:
-    return max(number for _, number in question.wrong) if isinstance(question, FewestWrong) else None
+def _beside(question: Question) -> int | None:
+    return question.freed().pfn + (1 << question.freed().order) if isinstance(question, WaitsFor) else None
+
+
+def _right_ones(question: Question) -> int | None:
+    return question.picks()[0] - question.picks()[1] if isinstance(question, WrongPicks) else None
+
+
+def _learned_too(question: Question) -> int | None:
+    return question.picks()[1] + question.picks()[2] if isinstance(question, WrongPicks) else None
 
 
 def _own_buddy_message(question: Any) -> str:
@@ -63,8 +71,23 @@ TRACE_BELIEFS = (
         ),
     ),
     Variant(
-        "furthest",
-        _furthest,
-        lambda q: f"Rule: the closest belief has the fewest wrong picks. {', '.join(f'{name} {n:,}' for name, n in q.wrong)}.",
+        "beside",
+        _beside,
+        lambda q: (
+            f"Rule: what counts is the buddy of the pair, not the block beside it. The pair starts at "
+            f"{q.freed().pfn & ~(1 << q.freed().order)}, and its buddy is {q.truth()}. Step {q.k}."
+        ),
+    ),
+    Variant(
+        "right-ones",
+        _right_ones,
+        lambda q: f"Rule: of {q.picks()[0]:,} predictions, count those that name another page than the kernel took: {q.truth():,}.",
+    ),
+    Variant(
+        "learned-too",
+        _learned_too,
+        lambda q: (
+            f"Rule: a learned pick was never predicted, so it cannot be wrong. Leave out the {q.picks()[2]:,} learned ones: {q.truth():,}."
+        ),
     ),
 )

@@ -1,5 +1,6 @@
 """Questions about a captured trace: which picks the rules fix, and what has to be learned."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,12 +55,13 @@ class Learned:
 
 
 @dataclass(frozen=True)
-class FewestWrong:
-    """How many picks does the belief get wrong that comes closest to the kernel? wrong has a number for each belief."""
+class WrongPicks:
+    """How many picks of a trace does a belief get wrong? picks replays the trace and gives those predicted, wrong and learned."""
 
-    wrong: tuple[tuple[str, int], ...]
+    belief: str
+    picks: Callable[[], tuple[int, int, int]]
     form: str = "number"
 
     def truth(self) -> int:
-        """Return the smallest number."""
-        return min(number for _, number in self.wrong)
+        """Return the wrong ones."""
+        return self.picks()[1]

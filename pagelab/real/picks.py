@@ -1,20 +1,22 @@
 """Questions that a captured trace asks: what the rules say is next, and what they cannot say yet."""
 
 import random
-from collections.abc import Mapping
+from functools import cache
 
 from pagelab.lab.exercise import DRAWS
 from pagelab.lab.question import Run
 from pagelab.lab.request import to_text
 from pagelab.lab.tape import Tape
-from pagelab.lab.trace_question import FewestWrong, Learned
+from pagelab.lab.trace_question import Learned, WrongPicks
 from pagelab.lab.variant import beliefs
 from pagelab.mm.call import unpack
 from pagelab.mm.machine import Machine
+from pagelab.mm.zone import Zone
+from pagelab.real.buddy import Score
 from pagelab.real.capture import Capture
 from pagelab.real.learning import Learning
 from pagelab.real.recording import Recording, as_machine, plain
-from pagelab.real.replay import TRACE, Replay
+from pagelab.real.replay import TRACE, replay
 
 
 def excerpt(capture: Capture, first: int, last: int) -> str:
@@ -127,17 +129,25 @@ def learned_picks(tape: Tape[Recording]) -> Learned:
     return Learned(tuple(takes), tuple(learned))
 
 
-def fewest_wrong(replays: Mapping[str, Replay]) -> FewestWrong:
-    """Ask how many picks the closest belief gets wrong.
+def wrong_picks(capture: Capture, belief: type[Zone]) -> WrongPicks:
+    """Ask how many picks of a trace a belief gets wrong; the trace is replayed when somebody answers.
 
     Args:
-        replays: from a belief's name to what it did with a trace.
+        capture: with a trace and its first snapshot.
+        belief: a stand-in for Zone with one rule replaced.
 
     Returns:
         The question.
 
-    >>> from pagelab.real.buddy import Score
-    >>> fewest_wrong({"lifo-only": Replay(pages=Score(10, 2)), "fifo": Replay(pages=Score(10, 5))}).truth()
-    2
+    >>> from pagelab.lab.stand_in import LifoOnly
+    >>> from pagelab.real.capture import example
+    >>> wrong_picks(example("612-hi-256M-1cpu"), LifoOnly).truth()
+    109
     """
-    return FewestWrong(tuple((name, found.pages.wrong) for name, found in replays.items() if found.pages))
+
+    @cache
+    def picks() -> tuple[int, int, int]:
+        score = replay(capture, belief).pages or Score()
+        return score.definite, score.wrong, score.learned
+
+    return WrongPicks(belief.__name__, picks)

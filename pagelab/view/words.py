@@ -10,7 +10,7 @@ from ..mm.act import Linked, Moved, Parked, Relabelled, Unlinked, Unparked
 from ..mm.machine import Machine
 from ..mm.per_cpu_pages import PCP_ORDERS
 from ..mm.units import NR_PAGE_ORDERS
-from ..mm.zone import MIGRATETYPES, Zone
+from ..mm.zone import ISOLATE, MIGRATETYPES, Zone
 from .columns import LETTERS, TYPES, Moment, cpu_lists, pindex_types
 from .palette import FREE_LOOK, HOLE_LOOK, PCP_LOOK, RESERVED_LOOK, UNKNOWN_LOOK, USED_LOOKS, Look, Theme
 from .summary import joined, plural, summary
@@ -61,6 +61,8 @@ def lists_table(now: Moment) -> str:
     head = ("list", "blocks", "heads, head of the list first")
     rows = [(name, f"{len(heads):,}", _heads(heads)) for name, heads in all_lists(now.zone).items()]
     letters = "Free lists; M movable, U unmovable, R reclaimable"
+    if any(row[ISOLATE] for row in now.zone.free_list) and ISOLATE not in now.zone.pageblock_type:
+        letters += "; I free, on a list that is not known yet"
     return html_table(letters, head, rows)
 
 
