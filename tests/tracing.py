@@ -8,7 +8,9 @@ import numpy as np
 from pagelab.mm.act import Linked, Moved, Refused, Relabelled, Taken, Unlinked, Unparked
 from pagelab.mm.call import alloc_request, free_request, other_request
 from pagelab.mm.pcp import pcp_allowed
-from pagelab.mm.units import PAGEBLOCK_ORDER
+from pagelab.mm.units import PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER
+from pagelab.mm.zone import MIGRATE_PCPTYPES, MOVABLE
+from pagelab.real.trace import STRUCT_PAGE, VMEMMAP_BASE
 
 COLUMNS = {"free": 1 << 10, "hole": 1 << 20}
 
@@ -67,6 +69,11 @@ class Traced:
         self.machine, self.source, self.live, self.lines = machine, random.Random(seed), [], []
         self.strict = machine.kernel.strict
 
+    KINDS = ("batch", "batch", "bulk", "interrupt", "isolate")
+
+    def node(self, cpu):
+        return cpu * self.machine.nodes // self.machine.cpus
+
     def say(self, text):
         self.lines.append(line(0, f"tracing_mark_write: {text}"))
 
@@ -104,16 +111,70 @@ class Traced:
                 self.lines.append(line(cpu, text, "d..3.", pid))
                 out = None
 
-    def random_request(self, orders, full):
+    def batch(self, cpu):
+        """Free some pages at once: all of them are traced first, then they come to the list one by one. No pageblock changes between."""
+        pages = [at for at, (_, order) in enumerate(self.live) if order == 0]
+        chosen = sorted(self.source.sample(pages, min(len(pages), self.source.choice([2, 5, 15]))), reverse=True)
+        pfns = [self.live.pop(at)[0] for at in chosen]
+        self.lines += [line(cpu, f"mm_page_free: {page(pfn)} order=0") for pfn in pfns]
+        for pfn in pfns:
+            acts = self.machine.acts(free_request(pfn, cpu), ())
+            self.lines.append(line(cpu, f"mm_page_free_batched: {page(pfn)} order=0", "...2."))
+            self.drained(acts, cpu)
+
+    def bulk(self, cpu):
+        """Take unmovable pages as alloc_pages_bulk does: refills are traced, the caller's pages are not, and no factor is halved."""
+        factors = [(pcp, pcp.free_factor, pcp.free_count) for zone in self.machine.zones for pcp in zone.pcp]
+        for _ in range(4):
+            before = len(self.lines)
+            self.alloc(0, 0, cpu, self.node(cpu))
+            if len(self.lines) > before and self.lines[-1].count("mm_page_alloc: "):
+                self.lines.pop()
+        for pcp, factor, count in factors:
+            pcp.free_factor, pcp.free_count = factor, count
+
+    def interrupt(self, cpu):
+        """Free a page in a softirq that came while the CPU's lists were locked: it goes past them."""
+        pages = [at for at, (_, order) in enumerate(self.live) if pcp_allowed(order)]
+        if pages:
+            pfn, order = self.live.pop(self.source.choice(pages))
+            z = self.machine.zone_of(pfn)
+            self.machine.zones[z].give(pfn)
+            self.machine._free_one_page(z, pfn, order)
+            self.lines.append(line(cpu, f"mm_page_free: {page(pfn)} order={order}", ".Ns3."))
+
+    def isolate(self, cpu):
+        """Take a free block as compaction does, __isolate_free_page, and give it back page by page later."""
+        zone = self.source.choice(self.machine.zones)
+        order = self.source.choice([0, 1, 3, 7, 8, 9])
+        blocks = [pfn for row in zone.free_list[order] for pfn in row]
+        if not blocks:
+            return
+        pfn = self.source.choice(blocks)
+        zone.unlink(pfn)
+        if order >= PAGEBLOCK_ORDER - 1 and zone.block_type(pfn) < MIGRATE_PCPTYPES:
+            for head in zone.free_heads(pfn) if self.strict else ():
+                zone.move(head, MOVABLE)
+            zone.relabel(pfn & -PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER, MOVABLE)
+        for at in range(pfn, pfn + (1 << order)):
+            zone.take(at, 0, MOVABLE)
+            self.live.append((at, 0))
+        self.machine._count()
+        where = VMEMMAP_BASE + STRUCT_PAGE * pfn
+        self.lines.append(line(cpu, f"iso: (__isolate_free_page+0x4/0x200) page={where:#x} order={order}", "d..1."))
+
+    def random_request(self, orders, full, rare=0.0):
         zones = self.machine.zones
         used = 1 - sum(zone.nr_free_pages() for zone in zones) / sum(zone.managed for zone in zones)
         cpu = self.source.randrange(self.machine.cpus)
-        if self.source.random() < 0.002:
+        if rare and self.source.random() < rare:
+            getattr(self, self.source.choice(self.KINDS))(cpu)
+        elif self.source.random() < 0.002:
             self.drain()
         elif self.live and self.source.random() < (0.45 if used < full else 0.7):
             self.free(self.source.randrange(len(self.live)), cpu)
         else:
-            self.alloc(self.source.choice(orders), self.source.choice([0, 1, 1, 1, 2]), cpu, cpu * self.machine.nodes // self.machine.cpus)
+            self.alloc(self.source.choice(orders), self.source.choice([0, 1, 1, 1, 2]), cpu, self.node(cpu))
 
 
 def write_snapshot(folder, name, machine):
@@ -139,18 +200,18 @@ def write_snapshot(folder, name, machine):
         (folder / f"{name}.buddyinfo{when}").write_text("\n".join(lines) + "\n")
 
 
-def write_capture(folder, machine, version, seed, before=2_000, requests=6_000, orders=(0, 0, 0, 0, 0, 0, 1, 2, 3), full=0.9):
+def write_capture(folder, machine, version, seed, before=2_000, requests=6_000, orders=(0, 0, 0, 0, 0, 0, 1, 2, 3), full=0.9, rare=0.0):
     """Run random requests and write them as a capture: some before the first snapshot, the others after it."""
     traced = Traced(machine, seed)
     for _ in range(before):
-        traced.random_request(orders, full)
+        traced.random_request(orders, full, rare)
     traced.lines.clear()
     traced.say("SNAP0 begin")
     write_snapshot(folder, "S0", machine)
     (folder / "S0.version").write_text(f"Linux version {version}.0-test\n")
     traced.say("SNAP0 end")
     for _ in range(requests):
-        traced.random_request(orders, full)
+        traced.random_request(orders, full, rare)
     traced.say("SNAP1 begin")
     write_snapshot(folder, "S1", machine)
     (folder / "trace.txt").write_text("\n".join(["# tracer: nop", "#", *traced.lines]) + "\n")

@@ -116,7 +116,8 @@ class BuddyReplay:
         zone.asked, zone.claimed, zone.fell_back = event.mt, self.strict, fallback is not None
         self._pick(self.score, zone, event, event.mt, fallback)
         if self.strict:
-            zone.learn_type(event.pfn, event.mt)
+            for page in range(event.pfn, event.pfn + (1 << event.order), PAGEBLOCK_NR_PAGES):
+                zone.learn_type(page, event.mt)
         elif fallback and fallback.fallback[2]:
             for page in range(fallback.pfn, fallback.pfn + (1 << fallback.fallback[0]), PAGEBLOCK_NR_PAGES):
                 self._changes[page >> PAGEBLOCK_ORDER] = event.line
