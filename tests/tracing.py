@@ -152,6 +152,7 @@ class Traced:
             return
         pfn = self.source.choice(blocks)
         zone.unlink(pfn)
+        zone.take(pfn, order, MOVABLE)
         if order >= PAGEBLOCK_ORDER - 1 and zone.block_type(pfn) < MIGRATE_PCPTYPES:
             for head in zone.free_heads(pfn) if self.strict else ():
                 zone.move(head, MOVABLE)

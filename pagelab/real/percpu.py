@@ -59,6 +59,7 @@ class PerCpuReplay:
             "free": self._free,
             "batched": self._batched,
             "drain": self._drain,
+            "isolate": self._isolate,
         }
 
     def step(self, event: Event) -> None:
@@ -126,10 +127,8 @@ class PerCpuReplay:
 
     def _extfrag(self, zone: Learning, event: Event) -> None:
         order, theirs, owned = event.fallback
-        for page in range(event.pfn, event.pfn + (1 << order), PAGEBLOCK_NR_PAGES) if owned else ():
-            block = page >> PAGEBLOCK_ORDER
-            self._changes[block] = self._changes.get(block, 0) + 1
-            self._types[block] = event.mt
+        if owned:
+            self._change(event.pfn, order, event.mt)
         if self.strict and not owned:
             self._learn(event.pfn, theirs)
         before = self._before.get(event.cpu)
@@ -138,6 +137,11 @@ class PerCpuReplay:
                 self._fill(zone, event)
             else:
                 self._direct.add(event.pfn)
+
+    def _isolate(self, zone: Learning, event: Event) -> None:
+        """Compaction takes a free block; from half a pageblock on, the pageblock becomes movable."""
+        if event.order >= PAGEBLOCK_ORDER - 1:
+            self._change(event.pfn, event.order, MOVABLE)
 
     def _fill(self, zone: Learning, event: Event) -> None:
         """A page comes to the tail; the first of a run comes to an empty list, whatever was believed to be there."""
@@ -208,6 +212,13 @@ class PerCpuReplay:
     def _type(self, pfn: int) -> int:
         mt = self._types.get(pfn >> PAGEBLOCK_ORDER, -1)
         return MOVABLE if mt >= MIGRATE_PCPTYPES else mt
+
+    def _change(self, pfn: int, order: int, mt: int) -> None:
+        """Note that the pageblocks of a block have another type from here on."""
+        for page in range(pfn, pfn + (1 << order), PAGEBLOCK_NR_PAGES):
+            block = page >> PAGEBLOCK_ORDER
+            self._changes[block] = self._changes.get(block, 0) + 1
+            self._types[block] = mt
 
     def _learn(self, pfn: int, mt: int) -> None:
         """Note a pageblock's type; pages of it that came since it changed last, and may be on several lists, are on one."""
