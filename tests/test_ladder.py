@@ -6,10 +6,12 @@ import pytest
 from runs import SMALL, accents, columns_of, moments, outside, overlapping, quads, random_run, words
 
 from pagelab.lab.scenario import some_free, text
-from pagelab.mm.act import Compared, Given, Linked, Taken, Unlinked, held_block
+from pagelab.lab.tape import Tape
+from pagelab.mm.act import Compared, Given, Linked, Parked, Taken, Unlinked, Unparked, held_block
+from pagelab.mm.machine import machine
 from pagelab.view.columns import moment, orders_of
 from pagelab.view.drawing import Drawing
-from pagelab.view.ladder import draw_ladder, ladder_height
+from pagelab.view.ladder import draw_ladder, ladder_height, stretch
 from pagelab.view.palette import DARK, LIGHT
 
 LEFT, WIDTH = 44, 448
@@ -144,3 +146,37 @@ def test_words_do_not_stand_on_each_other():
 
 def test_each_order_has_room_for_its_rung():
     assert ladder_height(6) > ladder_height(5)
+
+
+def test_each_block_of_a_refill_and_of_a_drain_has_its_own_ladder():
+    tape = Tape(machine(64, pcp=True)).then("alloc 0 x2; free @0; drain")
+    for k in range(len(tape)):
+        acts = tape.acts(k)
+        for i, act in enumerate(acts):
+            now = moment(tape, k, i)
+            done, every = stretch(now)
+            assert done == every[: len(done)]
+            assert done[-1] == act
+            assert sum(isinstance(one, (Unparked, Given)) for one in every) <= 1
+            assert sum(isinstance(one, Parked) for one in every) <= 1
+            assert overlapping(words(drawn(now).words)) == []
+    unparked = [i for i, act in enumerate(acts) if isinstance(act, Unparked)]
+    assert len(unparked) > 1
+    for i in unparked:
+        title = words(drawn(moment(tape, 3, i)).words)[0].text
+        assert title == f"Free pfn {acts[i].pfn}, order 0, order by order"
+
+
+def test_a_page_that_goes_to_a_per_cpu_list_asks_no_buddy():
+    tape = Tape(machine(64, pcp=True)).then("alloc 0; free @0")
+    said = [word.text for word in words(drawn(moment(tape, 1, -1)).words)]
+    assert "0 goes to the head of cpu 0's list. No buddy is asked." in said
+
+
+def test_a_request_for_no_caller_has_no_rungs():
+    for requests in ("alloc 0 x40; free @3; compact", "isolate 0"):
+        tape = Tape(machine(64)).then(requests)
+        for act in range(0, len(tape.acts(len(tape) - 1)), 5):
+            drawing = drawn(moment(tape, len(tape) - 1, act))
+            assert [word.text for word in words(drawing.words)] == ["Nothing is split or merged for a caller."]
+            assert drawing.marks["left"] == drawing.blocks["left"] == []

@@ -13,7 +13,7 @@ from ..lab.tape import Tape
 from ..mm.act import Act, Asked, Checked, Compared, Counted, Linked, Looked, Moved, Parked, Refused, Relabelled, Unlinked, Unparked
 from ..mm.call import unpack
 from ..mm.machine import REFUSED, Machine
-from ..mm.per_cpu_pages import PCP_ORDERS, PerCpuPages
+from ..mm.per_cpu_pages import PCP_ORDERS
 from ..mm.units import NR_PAGE_ORDERS, PAGEBLOCK_NR_PAGES
 from ..mm.zone import MIGRATE_PCPTYPES, MIGRATETYPES, MOVABLE, RECLAIMABLE, UNMOVABLE, Zone
 
@@ -194,11 +194,6 @@ def cpu_lists(now: Moment) -> list[CpuList]:
 def cpu_of(now: Moment) -> int:
     """Return the CPU whose lists the request touches, or 0."""
     return next((act.cpu for act in now.all if isinstance(act, (Parked, Unparked))), 0)
-
-
-def pageset(now: Moment, cpu: int) -> PerCpuPages:
-    """Return what a CPU keeps of the zone that is shown."""
-    return now.zone.pcp[cpu]
 
 
 def pageblocks(zone: Zone) -> list[int]:

@@ -54,6 +54,9 @@ def draw_ladder(drawing: Drawing, now: Moment, left: float, top: float, width: f
     elif asked.order >= 0:
         drawing.word(left, top + 10, f"Allocate order {asked.order}, order by order", "ink", 12, bold=True)
         rungs.split()
+    else:
+        drawing.word(left, top + 10, "Nothing is split or merged for a caller.", "quiet")
+        return
     rungs.name_ahead()
 
 

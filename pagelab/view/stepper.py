@@ -168,7 +168,7 @@ class Stepper(Panel):
     def show_place(self) -> None:
         """Let slider and words say where the run stands."""
         self._move_slider()
-        act = "" if self.k == self.steps() else f" · act {self.act + 1} of {self.acts_in(self.k)}"
+        act = "" if self.k == self.steps() else f" · act {self.act + 1:,} of {self.acts_in(self.k):,}"
         request = f" · <code>{escape(self.request_text())}</code>" if self.request_text() else ""
         self.position.value = f"<div>step <b>{self.k:,}</b> of {self.steps():,}{act}{request}</div>"
 
