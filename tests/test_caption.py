@@ -48,8 +48,8 @@ def test_every_act_is_told_in_the_kernels_words(seed, pages, start):
         kinds.add(type(act))
         assert set(caption.function.split(" → ")) <= FUNCTIONS
         assert set(caption.file.split(", ")) <= FILES
-        assert caption.source.endswith(KERNEL)
-        assert caption.source.startswith(caption.function)
+        assert caption.source().endswith(KERNEL)
+        assert caption.source().startswith(caption.function)
         assert caption.sentence[0].isupper()
         assert caption.sentence.endswith(".")
         assert len(caption.short) <= 32, "acts stand in one row"

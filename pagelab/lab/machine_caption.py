@@ -9,6 +9,13 @@ from ..mm.zone import HIGHATOMIC, MIGRATETYPES, MOVABLE
 KERNEL = "6.12"
 ALLOC, ISOLATION, COMPACTION = "mm/page_alloc.c", "mm/page_isolation.c", "mm/compaction.c"
 ENOUGH_PAGES = PAGEBLOCK_NR_PAGES // 2
+_IN_6_1 = {
+    "__rmqueue_claim()": "__rmqueue_fallback()",
+    "__rmqueue_steal()": "__rmqueue_fallback()",
+    "try_to_steal_block()": "steal_suitable_fallback()",
+    "__add_to_free_list()": "add_to_free_list()",
+    "__del_page_from_free_list()": "del_page_from_free_list()",
+}
 
 
 class Caption(NamedTuple):
@@ -19,10 +26,14 @@ class Caption(NamedTuple):
     function: str
     file: str
 
-    @property
-    def source(self) -> str:
-        """The function, the file and the kernel version in one line."""
-        return f"{self.function}   {self.file}   {KERNEL}"
+    def source(self, version: str = KERNEL) -> str:
+        """Return the function, the file and the kernel version in one line; 6.1 has other names for some functions."""
+        if version != "6.1":
+            return f"{self.function}   {self.file}   {KERNEL}"
+        function = self.function
+        for newer, older in _IN_6_1.items():
+            function = function.replace(newer, older)
+        return f"{function}   {self.file}   {version}"
 
 
 def span(pfn: int, order: int) -> str:
@@ -128,8 +139,7 @@ def counted(act: Counted, mt: int) -> Caption:
     >>> counted(Counted(300, 212, 300), mt=0).sentence
     '212 free + 0 alike < 256: the pageblock of 300, movable, keeps its type.'
     """
-    pfn, free, movable = act[:3]
-    theirs = getattr(act, "mt", MOVABLE)
+    pfn, free, movable, theirs = act
     alike = movable if mt == MOVABLE else PAGEBLOCK_NR_PAGES - (free + movable) if theirs == MOVABLE else 0
     enough = free + alike >= ENOUGH_PAGES
     sums = f"{free} free + {alike} alike {'>=' if enough else '<'} {ENOUGH_PAGES}"

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from .per_cpu_pages import PCP_ORDERS
-from .zone import Block, Zone
+from .zone import MOVABLE, Block, Zone
 
 
 class Asked(NamedTuple):
@@ -87,11 +87,12 @@ class Moved(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """The pageblock of pfn was counted, from pfn on: its free pages, and its pages in use as movable. Changes nothing."""
+    """The pageblock of pfn was counted, from pfn on: its free pages, and its pages in use as movable. mt is its type. Changes nothing."""
 
     pfn: int
     free: int
     movable: int
+    mt: int = MOVABLE
 
 
 class Parked(NamedTuple):
@@ -236,7 +237,7 @@ class Watched(Zone):
     def census(self, pfn: int) -> tuple[int, int]:
         """Count, and write it down."""
         free, movable = self._zone.census(pfn)
-        self.acts.append(Counted(pfn, free, movable))
+        self.acts.append(Counted(pfn, free, movable, self._zone.block_type(pfn)))
         return free, movable
 
     def park(self, pfn: int, order: int, cpu: int, pindex: int, tail: bool = False) -> None:

@@ -135,7 +135,7 @@ class Player(Stepper):
         self.show_place()
         words = captions(self._now.all)
         self.acts.value = f'<div class="pagelab-acts">{_acts_row(words, self.act)}</div>'
-        self.caption.value = _caption_html(self._caption(words))
+        self.caption.value = _caption_html(self._caption(words), self._now.machine.version)
         self.zones.value = f'<div class="pagelab-zones">{escape(zones_line(self._now))}</div>'
         table = f"<details><summary>The same in words</summary>{escape(sentence(self._now))}"
         self.twin.value = f"{table}{lists_table(self._now)}{cpus_table(self._now)}{bars_table(self._now)}</details>"
@@ -192,6 +192,6 @@ def _acts_row(words: list[Caption], now: int) -> str:
     return " &ensp; ".join(["…"] * (low > 0) + shown + ["…"] * (high < len(words)))
 
 
-def _caption_html(caption: Caption) -> str:
-    source = escape(caption.source) if caption.function else "&nbsp;"
+def _caption_html(caption: Caption, version: str) -> str:
+    source = escape(caption.source(version)) if caption.function else "&nbsp;"
     return f'<div class="pagelab-caption">{escape(caption.sentence)}</div><div class="pagelab-source">{source}</div>'
