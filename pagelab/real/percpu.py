@@ -65,6 +65,8 @@ class PerCpuReplay:
     def step(self, event: Event) -> None:
         """Follow one event."""
         zone = self.zones.of(event.pfn)
+        if self.strict:
+            self._learn_of_take(self._before.get(event.cpu), event)
         held = self._where.get(event.pfn)
         holder = held[0][0].cpu if held else event.cpu
         if zone and event.kind in self._do:
@@ -119,7 +121,7 @@ class PerCpuReplay:
 
     def _take(self, zone: Learning, event: Event) -> None:
         if self.strict:
-            self._learn(event.pfn, event.mt)
+            self._types[event.pfn >> PAGEBLOCK_ORDER] = event.mt
         if event.refill and event.depth >= LOCKED:
             self._fill(zone, event)
         elif pcp_allowed(event.order):
@@ -226,6 +228,13 @@ class PerCpuReplay:
         self._types[block], now = mt, self._changes.get(block, 0)
         for page in [page for page, (_, then) in self._maybe.items() if page >> PAGEBLOCK_ORDER == block and then == now]:
             self._settle(page, self._type(pfn))
+
+    def _learn_of_take(self, before: Event | None, event: Event) -> None:
+        """Learn from a take on 6.12 that its pageblock had that type before, unless the line after it says that it was claimed just now."""
+        if before and before.kind == "take":
+            claimed = event.kind == "extfrag" and event.pfn == before.pfn and event.fallback[2]
+            if not claimed:
+                self._learn(before.pfn, before.mt)
 
     def _learn_of(self, page: int, mt: int) -> None:
         """Note what type a page's pageblock had when the page came, if that was not known."""
