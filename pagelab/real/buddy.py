@@ -165,8 +165,12 @@ class BuddyReplay:
         order = fallback.fallback[0]
         if order >= PAGEBLOCK_ORDER:
             zone.relabel(fallback.pfn, order, event.mt)
+        start = fallback.pfn & -PAGEBLOCK_NR_PAGES
         whole = order < PAGEBLOCK_ORDER and (order >= CLAIMABLE_ORDER or event.mt != MOVABLE)
-        for head in zone.free_heads(fallback.pfn) if whole else [fallback.pfn]:
+        # A pageblock cut by the zone's start moves from the block on, one cut by its end not at all: steal_suitable_fallback.
+        first = start if start >= zone.start_pfn else fallback.pfn
+        heads = [head for head in zone.free_heads(start) if head >= first] if start <= zone.end_pfn - PAGEBLOCK_NR_PAGES else []
+        for head in heads if whole and heads else [fallback.pfn]:
             zone.move(head, event.mt)
 
     def _fallback_6_12(self, zone: Learning, event: Event) -> None:

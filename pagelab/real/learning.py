@@ -141,9 +141,11 @@ class Learning(Zone):
             UnsureError: a claim hangs on it, and the kernel has not said that there was none.
         """
         free = sum(1 << (self.state[head - self.base] & 15) for head in self.free_heads(pfn))
-        if free >= HALF_A_PAGEBLOCK:
+        if self.strict and not self.claimed:
+            free = 0  # the kernel stole: whatever the pageblock has, it was not asked
+        elif free >= HALF_A_PAGEBLOCK:
             return free, 0
-        if self.claimed:
+        elif self.claimed:
             raise UnsureError
         return free, 0 if self.asked == MOVABLE else PAGEBLOCK_NR_PAGES - free
 
