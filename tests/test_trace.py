@@ -379,3 +379,34 @@ def test_the_first_line_of_each_kind_in_the_slices_is_there_as_grep_finds_it(nam
     lines = [text for _, text in example(name).lines("trace.txt")][:30_000]
     expected = [(number, kind) for number, text in enumerate(lines, 1) for kind, word in kinds.items() if f": {word}" in text]
     assert [(event.line, event.kind) for event in read(*lines)] == expected
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("pfn=0x478b ", "pfn=0478 "),
+        ("migratetype=1", "migratetype=-7"),
+        ("fallback_order=10", "fallback_order=99"),
+        ("fallback_migratetype=1", "fallback_migratetype=77"),
+    ],
+)
+def test_a_number_that_no_kernel_prints_ends_the_reading(old, new):
+    take = "mm_page_alloc_zone_locked: page=0 pfn=0x478b order=0 migratetype=1 percpu_refill=1"
+    fallback = (
+        "mm_page_alloc_extfrag: page=0 pfn=0x478b alloc_order=0 fallback_order=10 pageblock_order=9 "
+        "alloc_migratetype=0 fallback_migratetype=1 fragmenting=0 change_ownership=1"
+    )
+    text = next(text for text in (fallback if "fallback" in old else take,) if old in text)
+    line = "  dd-101  [000] d..3.  5.241034: "
+    assert len(list(read_events([(1, line + text)]))) == 1
+    with pytest.raises(CaptureError, match="line 1"):
+        list(read_events([(1, line + text.replace(old, new))]))
+
+
+def test_a_loss_whose_size_the_kernel_does_not_know_is_a_loss():
+    (event,) = read_events([(1, "CPU:2 [LOST EVENTS]")])
+    assert (event.kind, event.cpu, event.number) == ("lost", 2, 1)
+
+
+def test_an_escape_does_not_make_a_quote_long():
+    assert len(shorten("\U000e0001" * 70)) <= 62

@@ -147,7 +147,9 @@ def shorten(text: str) -> str:
     ("'x'", 62)
     """
     text = text.strip()
-    return repr(text if len(text) <= 60 else text[:57] + "...")
+    while len(repr(text)) > 62:
+        text = text.removesuffix("...")[: min(57, len(text) - 4)] + "..."
+    return repr(text)
 
 
 class _Member(NamedTuple):

@@ -18,9 +18,15 @@ MAX_PFN = 1 << 40  # 4 PiB of memory: all that 52 bits of physical address can n
 
 # TASK-PID, with record-tgid the thread group, [CPU], flags, timestamp, event.
 _FLAGS = r"[a-zA-Z.\d]{3}[.\da-f][a-zA-Z.\d]{0,2}"
-_LINE = re.compile(r"\s*.+-(\d{1,9})\s+(?:\([\s\d-]+\)\s+)?\[(\d{1,5})\]\s+(" + _FLAGS + r")\s+\d+\.\d+: (\w+): ?(.*)")
-_LOST = re.compile(r"CPU:(\d{1,5}) \[LOST (\d{1,18}) EVENTS\]")
-_PFN = r"page=\S+ pfn=(0x[0-9a-fA-F]{1,16}|\d{1,19}) "
+_LINE = re.compile(
+    r"\s{0,20}\S.{0,40}-(\d{1,9})\s{1,20}(?:\([\s\d-]{1,20}\)\s{1,20})?\[(\d{1,5})\]\s{1,20}("
+    + _FLAGS
+    + r")\s{1,20}\d{1,12}\.\d{1,12}: (\w+): ?(.*)",
+    re.ASCII,
+)
+_LOST = re.compile(r"CPU:(\d{1,5}) \[LOST (?:(\d{1,18}) )?EVENTS\]", re.ASCII)
+_NUMBER = r"(0x[0-9a-fA-F]{1,16}|0|[1-9]\d{0,18})"
+_PFN = r"page=\S+ pfn=" + _NUMBER + " "
 _FORMS = {
     "mm_page_alloc": ("alloc", _PFN + r"order=(\d{1,3}) migratetype=(-?\d{1,3}) gfp_flags="),
     "mm_page_free": ("free", _PFN + r"order=(\d{1,3})"),
@@ -32,17 +38,18 @@ _FORMS = {
         _PFN + r"alloc_order=(\d{1,3}) fallback_order=(\d{1,3}) pageblock_order=9 "
         r"alloc_migratetype=(\d{1,3}) fallback_migratetype=(\d{1,3}) fragmenting=[01] change_ownership=([01])",
     ),
-    "iso": ("isolate", r".*\bpage=(?:0x)?([0-9a-fA-F]{16})\b.*\border=(0x[0-9a-fA-F]{1,8}|\d{1,3})"),
+    "iso": ("isolate", r"\([^()]{0,200}\) page=(?:0x)?([0-9a-fA-F]{16}) order=" + _NUMBER),
 }
 _WITH_TYPE = ("alloc", "take", "drain")
-_READERS = {name: (kind, re.compile(form)) for name, (kind, form) in _FORMS.items()}
+_READERS = {name: (kind, re.compile(form, re.ASCII)) for name, (kind, form) in _FORMS.items()}
 
 
 class Event(NamedTuple):
     """One line of a trace that says something about pages.
 
     kind is "alloc" (to a caller), "free" (by a caller), "batched" (a page of a batch reaches its list), "take" (off the buddy lists),
-    "drain" (back to them), "extfrag" (a fallback), "isolate" (compaction takes a free block), "mark" (text) or "lost" (number of events).
+    "drain" (back to them), "extfrag" (a fallback), "isolate" (compaction takes a free block), "mark" (text) or "lost" (number of events;
+    1 where the kernel does not know it).
     softirq and depth are the context in which it was traced. refill: a take for a per-CPU list. fallback: the order of the block, its
     migratetype, and whether the pageblock changed. pid: of the task that was running.
     """
@@ -88,7 +95,7 @@ def read_events(lines: Iterable[tuple[int, str]], place: str = "trace.txt") -> I
             if text.startswith("#") or not text.strip():
                 continue
             if lost := _LOST.match(text):
-                yield Event(number, "lost", int(lost[1]), False, 0, number=int(lost[2]))
+                yield Event(number, "lost", int(lost[1]), False, 0, number=int(lost[2] or 1))
                 continue
             fail(f"{place} line {number}", f"{shorten(text)} is not understood", LAYOUT)
         name = found[4]
@@ -135,8 +142,12 @@ def _check(event: Event, place: str) -> Event:
     where = f"{place} line {event.line}"
     if not 0 <= event.order <= MAX_PAGE_ORDER:
         fail(where, f"order {event.order} does not exist", "an order from 0 to 10")
-    if event.mt >= len(MIGRATETYPES):
-        fail(where, f"migratetype {event.mt} does not exist", "a migratetype from 0 to 5")
+    order, mt, _ = event.fallback
+    if not -1 <= order <= MAX_PAGE_ORDER:
+        fail(where, f"fallback_order {order} does not exist", "an order from 0 to 10")
+    for number in (event.mt, mt):
+        if not -1 <= number < len(MIGRATETYPES):
+            fail(where, f"migratetype {number} does not exist", "a migratetype from 0 to 5")
     if not 0 <= event.pfn < MAX_PFN and event.kind not in ("alloc", "isolate"):
         fail(where, f"pfn {event.pfn:#x} does not exist", f"a pfn below {MAX_PFN:#x}")
     return event
