@@ -193,6 +193,10 @@ class Learning(Zone):
             Zone.move(self, block[0], UNKNOWN)
             self._forget(block[0])
             (self.trailing if self._at_tail else self.loose).add(block[0])
+            if self.strict and block[1] > PAGEBLOCK_ORDER:
+                # What it merged with has its type from here on.
+                at = block[0] - self.base >> PAGEBLOCK_ORDER
+                self.sure_type[at : at + 2] = bytes(2)
 
     # A picture of it, for a tape.
 

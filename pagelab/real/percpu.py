@@ -104,7 +104,7 @@ class PerCpuReplay:
             self.score.definite += 1
             if head != event.pfn:
                 self.score.miss(_words(event, head))
-        self._learn_of(event.pfn, event.mt)
+        self._learn_of(event.pfn, event.mt, event.order)
         for above in list(pages) if event.pfn in pages else ():
             if above == event.pfn:
                 break
@@ -236,11 +236,12 @@ class PerCpuReplay:
             if not claimed and self._types[before.pfn >> PAGEBLOCK_ORDER] == before.mt:
                 self._learn(before.pfn, before.mt)
 
-    def _learn_of(self, page: int, mt: int) -> None:
-        """Note what type a page's pageblock had when the page came, if that was not known."""
+    def _learn_of(self, page: int, mt: int, order: int = 0) -> None:
+        """Note what type a page's pageblock had when the page came, if that was not known; one list of order 9 is for two types."""
         if page not in self._maybe:
             return
-        if self._maybe[page][1] == self._changes.get(page >> PAGEBLOCK_ORDER, 0):
+        told = order < PAGEBLOCK_ORDER or mt == MOVABLE
+        if told and self._maybe[page][1] == self._changes.get(page >> PAGEBLOCK_ORDER, 0):
             self._learn(page, mt)
         else:
             self._settle(page, MOVABLE if mt >= MIGRATE_PCPTYPES else mt)
@@ -268,7 +269,7 @@ class PerCpuReplay:
                 lists.of[at].pop(page, None)
         self._where[page] = [(lists, other) for lists, other in self._where[page] if other != at]
         if len(types) == 1:
-            self._learn_of(page, next(iter(types)))
+            self._learn_of(page, next(iter(types)), PCP_ORDERS[at])
 
 
 def _words(event: Event, pfn: int) -> str:
