@@ -99,3 +99,27 @@ def test_a_pageblock_freed_at_boot_was_not_free_before(tmp_path):
 def test_without_a_trace_the_missing_file_is_named():
     with pytest.raises(CaptureError, match=r"trace\.txt"):
         free_at_start(example())
+
+
+def test_a_block_that_compaction_isolates_was_free_before(tmp_path):
+    machine = boot_machine([(4096, 8192)], kernel="6.12", kbytes=512)
+    traced = Traced(machine, seed=1)
+    traced.alloc(0, 1, 0, 0)
+    before = machine.zone.page_states() < 0x60
+    traced.lines.clear()
+    for _ in range(5):
+        traced.isolate(0)
+    after = machine.zone.page_states() < 0x60
+    traced.say("SNAP0 begin")
+    write_snapshot(tmp_path, "S0", machine)
+    (tmp_path / "trace.txt").write_text("\n".join(traced.lines) + "\n")
+    assert after.sum() < before.sum()
+    assert np.array_equal(free_at_start(open_capture(tmp_path))[0, machine.zone.name], before)
+
+
+def test_a_trace_that_has_lost_events_is_not_walked_back(tmp_path):
+    machine = boot_machine([(4096, 8192)], kernel="6.12", kbytes=512)
+    write_snapshot(tmp_path, "S0", machine)
+    (tmp_path / "trace.txt").write_text(f"CPU:0 [LOST 7 EVENTS]\n{line(0, 'tracing_mark_write: SNAP0 begin')}\n")
+    with pytest.raises(CaptureError, match=r"trace\.txt line 1"):
+        free_at_start(open_capture(tmp_path))

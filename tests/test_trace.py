@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pagelab.real.archive import read_lines
+from pagelab.real.archive import read_lines, shorten
 from pagelab.real.capture import EXAMPLES, CaptureError, example
 from pagelab.real.trace import MAX_PFN, Event, read_events
 

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pagelab.mm.units import PAGEBLOCK_ORDER
+from pagelab.real.archive import fail
 from pagelab.real.buddy import bypasses_lists
 from pagelab.real.capture import Capture
 from pagelab.real.proc import ZoneKey
@@ -11,6 +12,7 @@ from pagelab.real.replay import TRACE
 from pagelab.real.trace import Event, read_events
 
 BEGIN = "SNAP0 begin"
+TAKES = ("take", "extfrag", "isolate")
 
 
 def free_at_start(capture: Capture) -> dict[ZoneKey, npt.NDArray[np.bool_]]:
@@ -23,7 +25,7 @@ def free_at_start(capture: Capture) -> dict[ZoneKey, npt.NDArray[np.bool_]]:
         For each (node, zone) with free lists a bool array, shape (spanned,), beginning at the zone's start_pfn.
 
     Raises:
-        CaptureError: a file is missing, damaged or of another form.
+        CaptureError: a file is missing, damaged or of another form, or the trace has lost events.
 
     Unlike the kernel at boot, zones whose hand-over is deferred hold few pages before the first event: the others come later, as frees.
 
@@ -37,8 +39,12 @@ def free_at_start(capture: Capture) -> dict[ZoneKey, npt.NDArray[np.bool_]]:
     for event in read_events(capture.lines(TRACE), capture.file_name(TRACE)):
         if event.text == BEGIN:
             break
+        if event.kind == "lost":
+            fail(
+                f"{capture.file_name(TRACE)} line {event.line}", "events are lost before the first snapshot", "a trace that has every event"
+            )
         if _moves(event):
-            events.append((event.pfn, event.order, event.kind in ("take", "extfrag")))
+            events.append((event.pfn, event.order, event.kind in TAKES))
     for pfn, order, taken in reversed(events):
         for key, bitmap in free.items():
             at = pfn - (zones[key].start_pfn or 0)
@@ -51,4 +57,4 @@ def _moves(event: Event) -> bool:
     """Tell whether an event takes pages off the free lists or brings them back; at boot blocks of order 9 come past the per-CPU lists."""
     if event.kind == "free":
         return bypasses_lists(event) or event.order == PAGEBLOCK_ORDER
-    return event.kind in ("take", "extfrag", "drain")
+    return event.kind in (*TAKES, "drain")
