@@ -142,7 +142,6 @@ class CountReplay:
         run = self._runs.get(event.cpu)
         if not run:
             below = self._below_high(zone, event.order)
-            self.kernel.pcp.on_alloc(pcp)
             blocks = self.kernel.pcp.refill(pcp, event.order, below)
             run = self._runs[event.cpu] = _Run("refill", zone, blocks, event.line, event.order, event.mt, event.pid)
             self._filled.add(event.cpu)
@@ -155,7 +154,8 @@ class CountReplay:
             return
         if event.cpu not in self._filled:
             self._below_high(zone, event.order)
-            self.kernel.pcp.on_alloc(pcp)
+        # Halved before a refill, which does not ask; alloc_pages_bulk refills too, halves nothing and traces no allocation.
+        self.kernel.pcp.on_alloc(pcp)
         self._filled.discard(event.cpu)
         pcp.count = max(pcp.count - (1 << event.order), 0)
 
@@ -180,6 +180,8 @@ class CountReplay:
         if run:
             run.last = 1 << event.order
             run.moved += run.last
+            if run.expected and run.moved >= run.expected:
+                self._risen(zone, run.last)
         if pcp := self.lists.get((zone.node, zone.name, holder)):
             pcp.count = max(pcp.count - (1 << event.order), 0)
 
@@ -194,8 +196,13 @@ class CountReplay:
             self.drains.false += 1
         else:
             self._count(self.drains, run, run.moved - run.last < run.expected <= run.moved)
-        if run.zone in self._below and run.zone.free > self.high[run.zone.node, run.zone.name]:
-            self._below.discard(run.zone)
+            if not run.moved >= run.expected > 0:
+                self._risen(run.zone)
+
+    def _risen(self, zone: Learning, pages: int = 0) -> None:
+        """A drain has ended, and the free lists have so many pages more: a zone above its high watermark is no longer marked."""
+        if zone.free + pages > self.high[zone.node, zone.name]:
+            self._below.discard(zone)
 
     def _count(self, kind: Exact, run: _Run, exact: bool) -> None:
         kind.all += 1
