@@ -9,14 +9,16 @@ import pytest
 from conftest import captures, verified
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tracing import write_capture
+from tracing import Traced, between_snapshots, write_capture
 
 from pagelab.lab.stand_in import Fifo, LifoOnly, OneMerge
 from pagelab.mm.boot import boot_machine
 from pagelab.mm.kernels import KERNELS
-from pagelab.real.buddy import BuddyReplay
+from pagelab.mm.zone import MOVABLE
+from pagelab.real.buddy import BuddyReplay, Score
 from pagelab.real.capture import EXAMPLES, open_capture
-from pagelab.real.replay import replay, rules_of, zones_of
+from pagelab.real.counts import Exact
+from pagelab.real.replay import Replay, replay, rules_of, zones_of
 from pagelab.real.trace import read_events
 from pagelab.real.verify import verify
 
@@ -275,6 +277,38 @@ def test_sizes_are_exact_when_nothing_is_hidden(tmp_path, version, shape, seed):
     found = traced(tmp_path, version, 3, 1, shape, seed, before=0).replay
     assert (found.refills.exact, found.drains.exact, found.drains.false) == (found.refills.all, found.drains.all, 0), found.notes
     assert found.refills.all > 50
+
+
+def test_sizes_are_exact_on_two_nodes_where_no_cpu_needs_the_other_one(tmp_path):
+    # The CPUs of a node share its pages: were all four counted, the bounds of their lists would be half as wide.
+    machine = boot_machine([(256, 8192)], [(8192, 16384)], cpus=4, kbytes=512)
+    write_capture(tmp_path, machine, "6.12", seed=1, before=0, requests=3_000, orders=(0, 0, 0, 1, 2, 3), full=0.3)
+    found = replay(open_capture(tmp_path))
+    assert (found.refills.exact, found.drains.exact, found.drains.false) == (found.refills.all, found.drains.all, 0), found.notes
+    assert found.drains.all > 100
+
+
+def test_the_lists_of_6_12_grow_up_to_an_eighth_of_the_zone(tmp_path):
+    traced = Traced(boot_machine([(256, 8192)], kbytes=512), seed=0)
+    with between_snapshots(tmp_path, traced, "6.12"):
+        for _ in range(1_500):
+            traced.alloc(0, MOVABLE, cpu=0, node=0)
+        for _ in range(1_500):
+            traced.free(0, cpu=0)
+    zone = traced.machine.zone
+    assert zone.pcp[0].high == zone.pcp[0].high_max == zone.managed // 8
+    found = replay(open_capture(tmp_path))
+    assert (found.refills.exact, found.drains.exact, found.drains.false) == (found.refills.all, found.drains.all, 0), found.notes
+    assert min(found.refills.all, found.drains.all) > 5
+
+
+@pytest.mark.parametrize("level", ["pages", "fallbacks", "percpu"])
+def test_one_wrong_page_on_any_level_is_wrong_and_a_size_is_not(level):
+    assert Replay(**{level: Score(definite=9, wrong=1)}).wrong
+    assert Replay(wrong_pages=1).wrong
+    right = {name: Score(definite=9) for name in NOTHING_WRONG}
+    assert not Replay(wrong_pages=0, refills=Exact(1, 9), drains=Exact(1, 9, 5), **right).wrong
+    assert not Replay().wrong
 
 
 ANY = {
