@@ -186,3 +186,12 @@ def test_a_prediction_hangs_on_no_pfn_of_its_own_line(mt, cpu, definite, named):
         expected = f"line 6, order 0, {MIGRATETYPES[mt]}: {named} of its list, the caller got {pfn:#x}"
         right = not definite or (mt, pfn) == (MOVABLE, 3)
         assert run.score.first == ("" if right else expected)
+
+
+def test_a_page_that_may_be_on_several_lists_has_not_left_because_one_of_them_was_empty():
+    # Page 40 waits on the list of a type that nothing shows, to the end of the trace. A refill shows that it is not the reclaimable one.
+    run = follow(free(40), refill(3, mt=RECLAIMABLE), alloc(3, mt=RECLAIMABLE), kernel="6.1")
+    assert (told(run), run.counts.pages(run.zones.all[0], 0)) == ((1, 0, 0), 1)
+    # Once no list is left where it could be, it has left.
+    run = follow(free(40), *(refill(at, mt=mt) for mt, at in enumerate((3, 5, 9))), kernel="6.1")
+    assert run.counts.pages(run.zones.all[0], 0) == 3

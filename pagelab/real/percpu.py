@@ -260,7 +260,7 @@ class PerCpuReplay:
             return  # what was learned of another page has shown it already
         types = self._maybe[page][0] if page in self._maybe else None
         silent = self.ahead.kind(self._parked_at[page]) not in ("alloc", "drain")
-        if types is None or silent:
+        if types is None or (silent and len(types) == 1):
             self._leave(page)
             return
         types.discard(at % 3 if at < 12 else at - 12)
