@@ -1,11 +1,17 @@
-"""What all tests share: the options, and the browser where there is one."""
+"""What all tests share: the options, the browser where there is one, and what verify says of each capture."""
 
+import io
+import json
 import os
 import shutil
+from contextlib import redirect_stdout
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pagelab.cli import main
 from pagelab.real.capture import EXAMPLES
 
 CAPTURES = Path(os.environ.get("PAGELAB_CAPTURES") or EXAMPLES)
@@ -63,6 +69,15 @@ def captures() -> list[Path]:
 def capture_path(request) -> Path:
     """Each of the captures in turn."""
     return request.param
+
+
+@cache
+def verified(path: Path) -> tuple[int, dict[str, Any]]:
+    """Run `pagelab verify --json` on a capture, once for all tests; return the exit code and the element."""
+    with redirect_stdout(io.StringIO()) as out:
+        code = main(["verify", "--json", str(path)])
+    (element,) = json.loads(out.getvalue())
+    return code, element
 
 
 @pytest.fixture

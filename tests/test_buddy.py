@@ -1,6 +1,11 @@
 """Short traces through the rules of the free lists: what is learned, what is then definite, and what is wrong."""
 
+import random
+
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from oracle import Oracle
 from tracing import extfrag, line, locked, page
 from zones import lists
 
@@ -129,3 +134,145 @@ def test_what_is_remembered_goes_on_over_a_restored_zone():
         other.step(event)
     assert (told(other.score), other.zones.of(9) is copy, other.zones.of(16)) == ((2, 0, 0), True, None)
     assert lists(copy) == lists(zone)
+
+
+# What random machines that trace themselves have shown.
+
+
+def test_a_take_of_two_pageblocks_tells_the_type_of_both():
+    # Freed whole, the block comes back to one list: were the second pageblock still taken for movable, it would come back as two.
+    zone = zone_of(range(2048), pages=2048)
+    run = follow(zone, take(0, 10, UNMOVABLE), free(0, 10), take(0, 10, UNMOVABLE))
+    assert (told(run.score), zone.type_of(512)) == ((1, 0, 1), UNMOVABLE)
+    follow(zone, free(0, 10))
+    assert lists(zone) == {"U10": [0], "I10": [1024]}
+
+
+def test_after_a_theft_6_12_goes_on_stealing_however_much_of_the_pageblock_is_free():
+    # rmqueue_bulk keeps RMQUEUE_STEAL: the second page is not asked for its pageblock, which is half free and would be claimed.
+    zone = zone_of(range(256, 512), pages=512)
+    steal = [line(0, extfrag(pfn, 0, UNMOVABLE, 8, MOVABLE, False), "d..3.") for pfn in (256, 257)]
+    run = follow(zone, *steal)
+    assert run.fallbacks.wrong == 0
+    assert zone.type_of(256) == MOVABLE
+    assert {name[0] for name in lists(zone)} == {"M"}
+
+
+def cut(start, *blocks):
+    """Return a zone of 6.1 with free blocks, each as (pfn, order), whose first and last pageblocks are cut by its edges."""
+    zone = Learning(700, start)
+    mask = np.zeros(700, bool)
+    for pfn, order in blocks:
+        mask[pfn - start : pfn - start + (1 << order)] = True
+    zone.begin(mask, strict=False)
+    return zone
+
+
+def fallback_6_1(pfn, order, wanted):
+    return line(0, extfrag(pfn, wanted, UNMOVABLE, order, MOVABLE, False), "d..1."), line(0, locked(pfn, wanted, UNMOVABLE, refill=False))
+
+
+def test_6_1_moves_one_block_alone_out_of_a_pageblock_cut_by_the_end_of_the_zone():
+    zone = cut(0, (512, 6), (640, 2))
+    run = follow(zone, *fallback_6_1(512, 6, 5), kernel="6.1")
+    assert told(run.score) == (0, 0, 1)
+    assert lists(zone) == {"U5": [544], "I2": [640]}
+
+
+def test_6_1_moves_from_the_block_on_in_a_pageblock_cut_by_the_start_of_the_zone():
+    zone = cut(640, (704, 4), (768, 6), (896, 2), (1024, 3))
+    run = follow(zone, *fallback_6_1(768, 6, 5), kernel="6.1")
+    assert told(run.score) == (0, 0, 1)
+    assert lists(zone) == {"I4": [704], "U5": [800], "U2": [896], "I3": [1024]}
+
+
+# A trace with one pfn changed, beside a second allocator that knows nothing of this one.
+
+
+def history(source, length):
+    """Return what an allocator does with blocks of the orders 4 to 8, which pass the per-CPU lists: (verb, pfn, order) each."""
+    oracle, done = Oracle(0, 1024), []
+    for _ in range(length):
+        if oracle.used and source.random() < 0.45:
+            pfn = source.choice(sorted(oracle.used))
+            done.append(("free", pfn, oracle.used[pfn]))
+            oracle.give_back(pfn)
+        else:
+            order = source.choice([4, 4, 4, 5, 6, 8])
+            pfn = oracle.alloc(order)
+            done += [] if pfn is None else [("take", pfn, order)]
+    return done
+
+
+def cut_out(oracle, pfn, order):
+    """Take a block out of the free block that holds it, if one does; all else of that goes to the heads of the lists."""
+    head = next((pfn - pfn % 2**o for o in range(order, 11) if oracle.free.get(pfn - pfn % 2**o) == o), None)
+    if head is None:
+        return
+    high = oracle.free.pop(head)
+    oracle.lists[high].remove(head)
+    while high > order:
+        high -= 1
+        lower, upper = head, head + 2**high
+        head, other = (upper, lower) if pfn >= upper else (lower, upper)
+        oracle.lists[high].insert(0, other)
+        oracle.free[other] = high
+
+
+def wrong_by_the_oracle(done):
+    """Follow a history as it stands, and return the takes that name another page than the lists give."""
+    oracle, wrong = Oracle(0, 1024), []
+    for number, (verb, pfn, order) in enumerate(done):
+        if verb == "take":
+            given = next((blocks[0] for blocks in oracle.lists[order:] if blocks), None)
+            wrong += [number] if given != pfn else []
+            cut_out(oracle, pfn, order)
+        else:
+            cut_out(oracle, pfn, order)
+            oracle.used[pfn] = order
+            oracle.give_back(pfn)
+    return wrong
+
+
+def wrong_by_the_replay(done):
+    zone, wrong = zone_of(range(1024), pages=1024), []
+    zone.learn_type(0, MOVABLE)
+    zone.learn_type(512, MOVABLE)
+    run = BuddyReplay(Zones([zone]), KERNELS["6.12"])
+    for number, (verb, pfn, order) in enumerate(done):
+        text = free(pfn, order) if verb == "free" else line(0, locked(pfn, order, MOVABLE, refill=False), "d..1.")
+        before = run.score.wrong
+        for event in read_events([(number, text)]):
+            run.step(event)
+        wrong += [number] * (run.score.wrong - before)
+    assert run.score.learned == 0, "the one block of the start is the head of its list"
+    return wrong
+
+
+@given(seed=st.integers(0, 10_000), which=st.floats(0, 0.999), to=st.integers(0, 63))
+def test_one_pfn_changed_makes_wrong_what_it_touches_and_nothing_else(seed, which, to):
+    # What a change touches follows from the lists that the changed trace describes: the take itself; until its page comes back, each take
+    # for which that page, which nobody took, is the head of the list; and where another free page was named, each take for which the rules
+    # would have given that page or what its block splits into.
+    done = history(random.Random(seed), 60)
+    takes = [number for number, (verb, *_) in enumerate(done) if verb == "take"]
+    number = takes[int(which * len(takes))]
+    verb, pfn, order = done[number]
+    named = to * 16 & -(1 << order)
+    changed = [*done[:number], (verb, named, order), *done[number + 1 :]]
+    changed = until_it_contradicts_itself(changed)
+    wrong = wrong_by_the_replay(changed)
+    assert wrong == wrong_by_the_oracle(changed)
+    assert wrong[:1] == ([number] if named != pfn and number < len(changed) else [])
+    assert wrong_by_the_replay(done) == []
+
+
+def until_it_contradicts_itself(done):
+    """Return a history up to the line that takes or frees a block of which only a part is free."""
+    free_pages = set(range(1024))
+    for number, (verb, pfn, order) in enumerate(done):
+        pages = set(range(pfn, pfn + (1 << order)))
+        if pages & free_pages and not pages <= free_pages:
+            return done[:number]
+        free_pages = free_pages | pages if verb == "free" else free_pages - pages
+    return done

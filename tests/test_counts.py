@@ -1,6 +1,7 @@
 """How many pages a refill and a drain of a per-CPU list move: short traces with exact and with other sizes."""
 
 import numpy as np
+import pytest
 from tracing import line, locked, page
 
 from pagelab.mm.kernels import KERNELS
@@ -123,3 +124,30 @@ def test_a_zone_below_its_high_watermark_drains_at_the_next_free_on_6_12_alone()
     assert (told(low.drains), pages(low)) == ((1, 1, 0), [4, 0])
     enough = follow(*lines, kernel="6.12", count=4, high=5, high_max=64, watermark=10)
     assert (told(enough.drains), enough.drains.first) == ((0, 1, 0), "line 7: 0 expected, 4 moved")
+
+
+def test_a_drain_on_one_cpu_ends_before_another_cpu_frees():
+    # The drain brings the zone above its high watermark, and its mark goes with the last page, not with the next line of that CPU.
+    zone = Learning(64)
+    zone.begin(np.zeros(64, bool), strict=True)
+    lists = {(0, zone.name, cpu): PerCpuPages(4, 5, 64) for cpu in (0, 1)}
+    lists[0, zone.name, 0].count, lists[0, zone.name, 1].count, lists[0, zone.name, 1].high = 4, 8, 20
+    lines = [*refill(0, 1, 2, 3), *alloc(0), *free(0), *drain(3, 2, 1, 0), *free(9, cpu=1)]
+    events = list(read_events(enumerate(lines, 1)))
+    run = CountReplay(Zones([zone]), KERNELS["6.12"], Ahead(events), lists, {(0, zone.name): 10})
+    for event in events:
+        zone.free = 100 if event.kind == "drain" else zone.free
+        run.step(event, event.cpu)
+    run.finish()
+    assert told(run.drains) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(("kernel", "factor"), [("6.1", "free_factor"), ("6.12", "free_count")])
+def test_what_a_caller_gets_halves_a_factor_and_a_refill_for_pages_without_a_line_does_not(kernel, factor):
+    def after(*lines):
+        run = follow(free(8), drain(0, 1, 2, 3), free(9), free(10), *lines, kernel=kernel, count=19, high=20, high_max=64)
+        return getattr(run.lists[0, "Normal", 0], factor)
+
+    before = after()
+    assert before > 0
+    assert (after(refill(20, 21, 22, 23)), after(refill(20, 21, 22, 23), alloc(20))) == (before, before >> 1)

@@ -134,3 +134,27 @@ def test_a_snapshot_brings_back_the_zone_and_what_it_did_not_know():
     assert zone.snapshot() != kept
     zone.restore(kept)
     assert zone.snapshot() == kept
+
+
+def test_a_theft_is_no_claim_on_6_12_however_much_is_free():
+    half = learning(*range(256), pages=512)
+    half.claimed = False
+    assert half.census(0) == (0, 0)
+    half.asked = UNMOVABLE
+    assert half.census(0) == (0, 512), "pages in use do not suit, and free ones do not count"
+    old = learning(*range(256), pages=512, strict=False)
+    old.claimed = False
+    assert old.census(0) == (256, 0), "6.1 asks each time"
+
+
+@pytest.mark.parametrize(("strict", "types"), [(True, [-1, -1]), (False, [MOVABLE, -1])])
+def test_what_merged_with_a_block_of_unknown_type_is_of_unknown_type_where_types_follow_lists(strict, types):
+    zone = learning(pages=1024, strict=strict)
+    zone.learn_type(0, MOVABLE)
+    zone.vacate(0, 9)
+    zone.vacate(512, 9)
+    zone.link(0, 10, MOVABLE)
+    zone.loosen(512)
+    zone.validate()
+    assert [zone.type_of(pfn) for pfn in (0, 512)] == types
+    assert zone.blocks(10, UNKNOWN) == [0]

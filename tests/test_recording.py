@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from tracing import write_capture
 
+from pagelab.mm.act import Unlinked
 from pagelab.mm.boot import boot_machine
 from pagelab.real.archive import CaptureError
 from pagelab.real.capture import example, open_capture
@@ -58,6 +59,9 @@ def test_a_tape_of_late_lines_begins_where_the_tape_of_all_lines_stands():
     k = step_at(early, 1000)
     assert 0 < k < len(early)
     assert early.at(k).snapshot() == late.at(0).snapshot()
+    kept = early.at(k).buddy.kept()
+    assert kept == late.at(0).buddy.kept()
+    assert all(kept[:1])
     assert list(early.received[k:]) == list(late.received)
 
 
@@ -107,3 +111,64 @@ def test_lines_without_an_event_are_refused_with_their_numbers():
         record(example(HI), "DMA", lines=(6695, 6695))
     with pytest.raises(ValueError, match="line 6801 is behind the end of this tape, which is line 6"):
         step_at(tape_of(6600, 6800), 6801)
+
+
+def test_a_take_comes_off_a_list_of_the_type_asked_for_also_where_that_had_to_be_learned():
+    tape = tape_of(1, 1200)
+    model, learned = tape.at(0), 0
+    for k, request in enumerate(tape.requests):
+        step = model.steps[model.done]
+        known = model.buddy.score.learned
+        if [event.kind for event in step] == ["take"]:
+            off = [act for act in tape.acts(k) if isinstance(act, Unlinked)]
+            assert [act.mt for act in off] == [step[0].mt], step
+        model.apply(request, ())
+        learned += model.buddy.score.learned > known
+    assert learned > 3
+
+
+def test_every_state_of_a_tape_is_sound_and_the_same_as_after_a_straight_run():
+    tape = tape_of(6600, 6800)
+    model = tape.at(0)
+    for k, request in enumerate(tape.requests):
+        if k % 20 == 0:
+            assert tape.at(k).snapshot() == model.snapshot(), f"step {k}"
+            model.zone.validate()
+            as_machine(tape, k).validate()
+        model.apply(request, ())
+
+
+def test_the_step_of_a_line_is_the_first_at_or_after_it():
+    tape = tape_of(6600, 6800)
+    lines = tape.at(0).lines()
+    for line in range(6600, lines[-1] + 1):
+        k = step_at(tape, line)
+        assert lines[k] >= line > (lines[k - 1] if k else 0)
+
+
+def test_a_prediction_hangs_on_no_pfn_of_its_own_line():
+    # The same zone, the same line but for its pfn: the page that the rules name and whether they are sure are decided before.
+    tape = tape_of(6600, 7000)
+    taken = [k for k, pfn in enumerate(tape.received) if pfn >= 0]
+    for k in taken[::6]:
+        said = set()
+        for other in (tape.received[k], 0x1000, 0xA123 & -8, 0x7C00):
+            model = tape.at(k)
+            step = tuple(event._replace(pfn=other) for event in model.steps[model.done])
+            model.steps = [*model.steps[: model.done], step]
+            model.apply(tape.requests[k], ())
+            score = model.buddy.score
+            words = score.first.split("the rules give ")[-1].partition(",")[0] or hex(other)
+            said.add((score.definite, score.learned, words if score.definite else "nothing"))
+        assert len(said) == 1, said
+    assert len(taken) > 60
+
+
+def test_what_came_before_the_first_snapshot_is_not_on_the_tape(tmp_path):
+    machine = boot_machine([(1024, 8192)], cpus=2, kbytes=512)
+    write_capture(tmp_path, machine, "6.12", seed=5, before=0, requests=300, orders=(0, 0, 1, 4), full=0.98)
+    lines = (tmp_path / "trace.txt").read_text().splitlines()
+    first = next(number for number, text in enumerate(lines) if "zone_locked" in text)
+    tape = record(open_capture(tmp_path), machine.zone.name)
+    (tmp_path / "trace.txt").write_text("\n".join([lines[first]] * 2 + lines[2:]) + "\n")
+    assert record(open_capture(tmp_path), machine.zone.name).at(0).lines() == tape.at(0).lines()

@@ -5,8 +5,10 @@ import re
 
 import numpy as np
 import pytest
-from conftest import captures
+from conftest import captures, verified
+from tracing import write_capture
 
+from pagelab.mm.boot import boot_machine
 from pagelab.real.capture import CaptureError, open_capture
 from pagelab.real.verify import exit_code, verify
 
@@ -49,20 +51,20 @@ def free_pfn(folder):
 
 
 def test_no_zone_of_a_capture_is_wrong(capture_path):
-    report = verify(open_capture(capture_path))
-    assert report.exit_code == 0
-    assert [row for row in report.zones if row.torn is False and row.counts != row.kernel_counts] == []
+    code, told = verified(capture_path)
+    assert code == 0
+    assert [row for row in told["snapshots"] if row["torn"] is False and row["counts"] != row["kernel_counts"]] == []
 
 
 def test_every_known_capture_is_exact_where_it_should_be():
     known = [path for path in captures() if path.name in ZONE_SNAPSHOTS]
-    reports = [verify(open_capture(path)) for path in known]
-    rows = [(report.capture, row) for report in reports for row in report.zones]
+    rows = [(path.name, row) for path in known for row in verified(path)[1]["snapshots"]]
     slices = sum(2 for path in known if not any((*path.glob("dmesg*"), *path.glob("S1*"))))  # S0 without S1
     assert len(rows) == sum(ZONE_SNAPSHOTS[path.name] for path in known) - slices
-    different = {(name, row.snapshot, row.zone, row.torn) for name, row in rows if not row.exact}
+    assert all(row["buddyinfo_exact"] == (row["counts"] == row["kernel_counts"]) for _, row in rows)
+    different = {(name, row["snapshot"], row["zone"], row["torn"]) for name, row in rows if not row["buddyinfo_exact"]}
     assert different == {one for one in NOT_EXACT if one[0] in {path.name for path in known}}
-    assert exit_code(reports) == 0
+    assert {verified(path)[0] for path in known} == {0}
 
 
 def test_the_example_row_by_row(capture_copy):
@@ -220,3 +222,71 @@ def test_the_worst_capture_decides_the_exit_code(capture_copy):
     flip(capture_copy, free_pfn(capture_copy))
     wrong = verify(open_capture(capture_copy))
     assert [exit_code(results) for results in ([good], [good, wrong], [wrong, CaptureError("x")], [])] == [0, 1, 2, 2]
+
+
+# A trace.
+
+
+@pytest.fixture
+def traced(tmp_path):
+    """A capture that a machine of 6.12 made of itself."""
+    write_capture(tmp_path, boot_machine([(256, 8192)], kbytes=512), "6.12", seed=1, before=0, requests=400)
+    return tmp_path
+
+
+def change_a_take(folder):
+    """Let the last take of the trace name page 4097, which is in use."""
+    text = (folder / "trace.txt").read_text()
+    at = text.rindex("mm_page_alloc_zone_locked")
+    (folder / "trace.txt").write_text(text[:at] + re.sub(r"pfn=0x\w+", "pfn=0x1001", text[at:], count=1))
+
+
+def test_a_trace_that_follows_the_rules_is_told_level_by_level(traced):
+    report = verify(open_capture(traced))
+    found = report.replay
+    lines = report.as_text().splitlines()
+    assert (report.exit_code, lines[0]) == (0, f"{traced.name}, kernel 6.12: 4 of 4 zone snapshots exact")
+    assert "  free set at the end: exact" in lines
+    for name, score in (("pages off the free lists", found.pages), ("pages to callers", found.percpu)):
+        assert f"  {name}: {score.definite:,} predicted, none wrong; {score.learned:,} learned" in lines
+    for name, size in (("refills", found.refills), ("drains", found.drains)):
+        assert f"  sizes of {name}: {size.exact:,} of {size.all:,} exact" in lines
+    told = report.as_json()
+    assert told["pages"] == {"definite": found.pages.definite, "wrong": 0, "learned": found.pages.learned}
+    assert told["refills"] == {"exact": found.refills.exact, "all": found.refills.all}
+
+
+def test_a_wrong_page_of_the_trace_is_1_and_named(traced):
+    change_a_take(traced)
+    report = verify(open_capture(traced))
+    assert (report.exit_code, exit_code([report])) == (1, 1)
+    assert report.replay.pages.wrong > 0
+    assert (
+        f"  pages off the free lists: {report.replay.pages.definite:,} predicted, {report.replay.pages.wrong:,} WRONG" in report.as_text()
+    )
+    assert [note for note in report.notes if note.startswith("First wrong: line ") and note.endswith("the kernel took 0x1001.")]
+
+
+@pytest.mark.parametrize("snapshot", ["S0", "S1"])
+def test_a_wrong_page_is_no_failure_where_a_snapshot_is_torn(traced, snapshot):
+    change_a_take(traced)
+    edit(traced, f"{snapshot}.buddyinfo.post", r"zone +DMA +[0-9]+", "zone DMA 77")
+    report = verify(open_capture(traced))
+    assert [row.snapshot for row in report.zones if row.torn] == [snapshot]
+    assert (report.replay.wrong, report.exit_code) == (True, 0)
+
+
+def test_pages_that_are_wrong_at_the_end_alone_are_1(traced):
+    path = traced / "S1.kpageflags"
+    flags = np.frombuffer(path.read_bytes(), "<u8").copy()
+    zones = open_capture(traced).free_pages("S1")
+    free = [start + int(np.flatnonzero(zones[0, zone])[0]) for start, zone in ((1, "DMA"), (4096, "DMA32"))]
+    flags[free] ^= np.uint64(1 << 10)
+    path.write_bytes(flags.tobytes())
+    for when in ("pre", "post"):
+        (traced / f"S1.buddyinfo.{when}").unlink()
+    report = verify(open_capture(traced))
+    assert (report.exit_code, report.as_json()["replay"]) == (1, {"free_set_exact": False, "wrong_pages": 2})
+    for pfn in free:
+        assert [note for note in report.notes if f"the first at {pfn:#x}: free by the trace" in note]
+    assert "  free set at the end: 2 pages WRONG" in report.as_text()

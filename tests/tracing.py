@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -206,14 +207,21 @@ def write_capture(folder, machine, version, seed, before=2_000, requests=6_000, 
     traced = Traced(machine, seed)
     for _ in range(before):
         traced.random_request(orders, full, rare)
+    with between_snapshots(folder, traced, version):
+        for _ in range(requests):
+            traced.random_request(orders, full, rare)
+    return traced
+
+
+@contextmanager
+def between_snapshots(folder, traced, version):
+    """Write a capture of what a traced machine does inside."""
     traced.lines.clear()
     traced.say("SNAP0 begin")
-    write_snapshot(folder, "S0", machine)
+    write_snapshot(folder, "S0", traced.machine)
     (folder / "S0.version").write_text(f"Linux version {version}.0-test\n")
     traced.say("SNAP0 end")
-    for _ in range(requests):
-        traced.random_request(orders, full, rare)
+    yield
     traced.say("SNAP1 begin")
-    write_snapshot(folder, "S1", machine)
+    write_snapshot(folder, "S1", traced.machine)
     (folder / "trace.txt").write_text("\n".join(["# tracer: nop", "#", *traced.lines]) + "\n")
-    return traced
