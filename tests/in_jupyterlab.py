@@ -201,8 +201,8 @@ class Book:
 
         JupyterLab's body is 0 pixels high and hides what overflows, so that axe takes all words for hidden and judges none of them.
         """
-        self.page.set_viewport_size({"width": 1100, "height": 4000})
-        self.page.evaluate("document.body.style.height = '100vh'")
+        self.page.set_viewport_size({"width": 1100, "height": 8000})
+        self.page.evaluate("document.body.style.height = '100vh'; window.dispatchEvent(new Event('resize'))")
 
     def source(self, name: str) -> dict[str, list[Any]]:
         """The columns that the figure shown last has under this name, in the browser."""
