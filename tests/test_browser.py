@@ -582,8 +582,7 @@ def violations(book: Book) -> list[str]:
 @pytest.mark.parametrize("theme", [DARK, LIGHT], ids=lambda theme: theme.name)
 def test_in_each_theme_figures_have_its_colours_and_axe_finds_nothing_serious(theme, every_panel):
     every_panel.set_theme(theme.name)
-    every_panel.save()
-    every_panel.reload()
+    every_panel.run_all()
     every_panel.unfold()
     player = player_in(every_panel)
     for name in FIGURES:
