@@ -1,5 +1,5 @@
 # make lab     open the course in JupyterLab          (ARGS="--no-browser --port=9000" passes options on)
-# make test    run every test                         (ARGS="-k tape" passes options on)
+# make test    run every test, two files at a time    (ARGS="-k tape" passes options on)
 # make check   lint, types, imports, notebooks, docstrings
 # make bench   measure; prints figures, checks nothing
 # Each of them makes .venv first, from nothing but Python 3.11 or newer.
@@ -19,7 +19,7 @@ lab: $(LAB)
 	@$(BIN)/python -c 'import sys; from pagelab import course; course.serve("notebooks", sys.argv[1:])' $(ARGS)
 
 test: $(TEST)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(TEST)
 	$(BIN)/ruff check .

@@ -52,8 +52,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_terminal_summary(terminalreporter):
-    deselected = terminalreporter.stats.get("deselected", ())
-    if not find_chromium() and any(item.get_closest_marker("browser") for item in deselected):
+    if not find_chromium() and not browser_is_required():
         terminalreporter.write_line(f"Browser tests left out, {HOW_TO_GET_ONE}.")
 
 
