@@ -18,37 +18,24 @@ MODULES = sorted(path.relative_to(PACKAGE).with_suffix("").as_posix() for path i
 
 # Who may import whom. A module may import every module that stands above it here, and none below it.
 TABLE = {
-    "mm/": [
-        *("__init__", "units", "per_cpu_pages", "zone", "act", "free_set", "page_alloc", "fallback", "page_isolation", "pcp"),
-        *("fragmentation", "compaction", "gfp", "watermark", "call", "zonelist", "kernels", "allocator", "machine", "boot"),
-        *("slab_layout", "slub", "struct_page", "free_state", "memmap", "dax", "sg"),
-    ],
-    "lab/": [
-        *(
-            "__init__",
-            "request",
-            "tape",
-            "scenario",
-            "extfrag",
-            "machine_caption",
-            "caption",
-            "form",
-            "trace_question",
-            "question",
-            "stand_in",
-            "belief",
-        ),
-        *("buddy_beliefs", "machine_beliefs", "trace_beliefs", "variant", "reason", "exercise", "progress", "task"),
-    ],
-    "real/": [
-        *("__init__", "archive", "proc", "capture", "flags", "trace", "ahead", "learning", "buddy", "counts", "percpu"),
-        *("replay", "backwards", "recording", "picks", "verify"),
-    ],
-    "view/": [
-        *("palette", "drawing", "layout", "texture", "columns", "summary", "words", "page_map", "notes", "free_lists", "per_cpu_lists"),
-        *("watermark_bars", "ladder", "strip", "stage", "difference"),
-        *("style", "live_figure", "panel", "scores", "stepper", "player", "lock_step", "answer", "live_task", "real_map", "__init__"),
-    ],
+    "mm/": (
+        "__init__ units per_cpu_pages zone act free_set page_alloc fallback page_isolation pcp fragmentation compaction gfp watermark call "
+        "zonelist kernels allocator machine boot slab_layout slab_common slab slab_debug slab_act slab_call sheaf slub slab_machine "
+        "two_words struct_page free_state memmap dax sg"
+    ).split(),
+    "lab/": (
+        "__init__ request tape scenario extfrag machine_caption caption slab_caption form trace_question slab_question question stand_in "
+        "slab_stand_in belief buddy_beliefs machine_beliefs trace_beliefs slab_beliefs variant reason exercise progress task slab_task"
+    ).split(),
+    "real/": (
+        "__init__ archive proc capture flags trace ahead learning buddy counts percpu replay backwards recording picks slabinfo slab "
+        "slab_trace verify"
+    ).split(),
+    "view/": (
+        "palette drawing layout texture columns summary words page_map notes free_lists per_cpu_lists watermark_bars ladder strip stage "
+        "difference slab_columns slab_map slot_bytes cache_lists slab_stage style live_figure panel scores stepper player slab_player "
+        "slabinfo_table lock_step answer live_task real_map __init__"
+    ).split(),
     "": ["course", "cli", "__main__"],
 }
 ORDER = ["__init__"] + [room + name for room, names in TABLE.items() for name in names]
