@@ -22,23 +22,23 @@ TABLE = {
         "__init__ units per_cpu_pages zone act free_set page_alloc fallback page_isolation pcp fragmentation compaction gfp watermark call "
         "zonelist kernels allocator machine boot slab_layout slab_common slab slab_debug slab_act slab_call sheaf slub slab_machine "
         "two_words struct_page free_state memmap dax sg"
-    ).split(),
+    ),
     "lab/": (
         "__init__ request tape scenario extfrag machine_caption caption slab_caption form trace_question slab_question question stand_in "
         "slab_stand_in belief buddy_beliefs machine_beliefs trace_beliefs slab_beliefs variant reason exercise progress task slab_task"
-    ).split(),
+    ),
     "real/": (
         "__init__ archive proc capture flags trace ahead learning buddy counts percpu replay backwards recording picks slabinfo slab "
         "slab_trace verify"
-    ).split(),
+    ),
     "view/": (
         "palette drawing layout texture columns summary words page_map notes free_lists per_cpu_lists watermark_bars ladder strip stage "
         "difference slab_columns slab_map slot_bytes cache_lists slab_stage style live_figure panel scores stepper player slab_player "
         "slabinfo_table lock_step answer live_task real_map __init__"
-    ).split(),
-    "": ["course", "cli", "__main__"],
+    ),
+    "": "course cli __main__",
 }
-ORDER = ["__init__"] + [room + name for room, names in TABLE.items() for name in names]
+ORDER = ["__init__"] + [room + name for room, names in TABLE.items() for name in names.split()]
 
 # What each room may import from outside; every room may import the standard library and nothing else.
 OUTSIDE = {
