@@ -176,7 +176,7 @@ def test_letters():
         ({"object_size": 8, "align": 24}, "align 24: it must be a power of two, or 0 for none"),
         ({"object_size": 8, "cpus": 0}, "0 CPUs: there must be 1 or more"),
         ({"object_size": 8, "kernel": "5.10"}, "kernel '5.10' is not modelled: give one of 6.1, 6.12, 6.18, 7.x"),
-        ({"object_size": 8, "flags": Slab.TYPESAFE_BY_RCU, "freeptr_offset": 8}, "0 or more and less than the 8 of the object"),
+        ({"object_size": 8, "flags": Slab.TYPESAFE_BY_RCU, "freeptr_offset": 8}, "0 or more and less than the size 8"),
         ({"object_size": 64, "flags": Slab.TYPESAFE_BY_RCU, "freeptr_offset": 12}, "freeptr_offset 12: it must be a multiple of 8"),
     ],
 )

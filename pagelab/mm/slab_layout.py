@@ -121,6 +121,7 @@ class _Rules(NamedTuple):
     freeptr_outside: Callable[[int, Slab, bool, bool], bool]
     places_freeptr: Callable[[Slab, bool], bool]
     orig_size: int
+    kmalloc_alignment: Callable[[int], int]
     has_cpu_partial: bool
 
 
@@ -270,6 +271,27 @@ def calculate_alignment(object_size: int, align: int, flags: Slab) -> int:
     return _align_up(max(align, WORD), WORD)
 
 
+def kmalloc_alignment(size: int, kernel: str = "6.12") -> int:
+    """Tell how objects of a kmalloc cache are aligned.
+
+    Args:
+        size: of the objects, in bytes.
+        kernel: "6.1", "6.12", "6.18" or "7.x".
+
+    Returns:
+        Bytes: the largest power of two that divides the size; on 6.1, 8 for a size that is no power of two.
+
+    Raises:
+        ValueError: the kernel is not modelled.
+
+    Source: create_boot_cache, mm/slab_common.c, 6.1; 6.12.
+
+    >>> kmalloc_alignment(192), kmalloc_alignment(192, "6.1"), kmalloc_alignment(64, "6.1")
+    (64, 8, 64)
+    """
+    return max(WORD, _rules(kernel).kmalloc_alignment(size))
+
+
 def slab_layout(
     object_size: int,
     align: int = 0,
@@ -415,8 +437,16 @@ def _outside_7_x(object_size: int, flags: Slab, ctor: bool, placed: bool) -> boo
     return bool(flags & Slab.RED_ZONE) and (object_size < WORD or bool(flags & Slab.STORE_USER and flags & Slab.KMALLOC))
 
 
-_6_1 = _Rules(_order_6_1, _outside_6_1, lambda flags, ctor: False, 4, True)
-_6_12 = _Rules(_order_6_12, _outside_6_12, lambda flags, ctor: bool(flags & Slab.TYPESAFE_BY_RCU), 8, True)
+def _kmalloc_alignment_6_1(size: int) -> int:
+    return WORD if size & (size - 1) else size
+
+
+def _kmalloc_alignment_6_12(size: int) -> int:
+    return size & -size
+
+
+_6_1 = _Rules(_order_6_1, _outside_6_1, lambda flags, ctor: False, 4, _kmalloc_alignment_6_1, True)
+_6_12 = _Rules(_order_6_12, _outside_6_12, lambda flags, ctor: bool(flags & Slab.TYPESAFE_BY_RCU), 8, _kmalloc_alignment_6_12, True)
 _7_X = _6_12._replace(
     freeptr_outside=_outside_7_x,
     places_freeptr=lambda flags, ctor: ctor or bool(flags & Slab.TYPESAFE_BY_RCU),
@@ -444,9 +474,7 @@ def _check_freeptr(offset: int, object_size: int, may: bool) -> None:
     if not may:
         raise ValueError(f"freeptr_offset {offset}: only a cache with TYPESAFE_BY_RCU has one, since 6.12; since 7.x one with a ctor too")
     if not 0 <= offset < object_size or offset % WORD:
-        raise ValueError(
-            f"freeptr_offset {offset}: it must be a multiple of {WORD}, 0 or more and less than the {object_size} of the object"
-        )
+        raise ValueError(f"freeptr_offset {offset}: it must be a multiple of {WORD}, 0 or more and less than the size {object_size}")
 
 
 def _inuse(object_size: int, flags: Slab) -> int:
