@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any, Generic, Protocol, Self, TypeVar
 
-from ..mm.act import Act
 from .request import Parsed, RequestError, parse, to_text
 
 KEYFRAME = 4096
@@ -21,7 +20,7 @@ class Model(Protocol):
     def apply(self, request: int, received: Sequence[int], /) -> int:
         """Do one request; return what it received."""
 
-    def acts(self, request: int, received: Sequence[int], /) -> list[Act]:
+    def acts(self, request: int, received: Sequence[int], /) -> list[Any]:
         """Do one request; return what happened."""
 
     def blank(self) -> Self:
@@ -154,7 +153,7 @@ class Tape(Generic[M]):
             apply(request, received)
         return model
 
-    def acts(self, k: int) -> list[Act]:
+    def acts(self, k: int) -> list[Any]:
         """Return what request k did, act by act; the first act is the request itself.
 
         Args:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from copy import copy
-from typing import Self
+from typing import Any, Self
 
 from .act import Act, Asked, Checked, Refused, Relabelled, Watched, redo
 from .allocator import REFUSED as REFUSED
@@ -17,12 +17,11 @@ from .call import free_request as free_request
 from .gfp import GFP_KERNEL, Gfp, gfp_migratetype
 from .page_alloc import boot, rmqueue_smallest
 from .units import PAGE_SIZE, PAGEBLOCK_ORDER, get_order, to_pages
-from .zone import Snapshot, Zone
+from .zone import Zone
 from .zonelist import MODIFIER_BITS, Plan
 
 NOTHING, COMPACTED = -2, -3
 Moves = tuple[int, dict[int, int]]
-MachineSnapshot = tuple[tuple[Snapshot, ...], tuple[bool, ...], tuple[Moves, ...]]
 
 
 class Machine(Allocator):
@@ -36,6 +35,9 @@ class Machine(Allocator):
     >>> machine.apply(alloc_request(0), []), machine.apply(free_received(0), [0]) == NOTHING
     (0, True)
     """
+
+    # The caches that requests can name, by number.
+    names: Sequence[str] = ()
 
     def _begin(self) -> None:
         super()._begin()
@@ -222,20 +224,24 @@ class Machine(Allocator):
 
     # Watching, and keeping.
 
-    def acts(self, request: int, received: Sequence[int]) -> list[Act]:
+    def acts(self, request: int, received: Sequence[int]) -> list[Any]:
         """Do one request and return what happened, act by act; the first act is the request itself."""
         asked = self._asked(unpack(request), request, received)
+        acts: list[Any] = [asked]
+        if self.watched(acts).apply(request, received) == REFUSED:
+            acts.append(Refused(asked.order, asked.mt))
+        return acts
+
+    def watched(self, acts: list[Any]) -> Self:
+        """Return this machine seen through: same state, and acts grows with all that it does."""
         watched, zones = copy(self), [Watched(zone) for zone in self.zones]
-        acts: list[Act] = [asked]
         watched._acts = acts
         for zone in zones:
             zone.acts = acts
         watched._stand_on(zones)
-        if watched.apply(request, received) == REFUSED:
-            acts.append(Refused(asked.order, asked.mt))
-        return acts
+        return watched
 
-    def redo(self, acts: Sequence[Act]) -> None:
+    def redo(self, acts: Sequence[Any]) -> None:
         """Do the first acts of a request again, each in its zone, and mark the blocks that it then holds."""
         of: list[list[Act]] = [[] for _ in self.zones]
         z = 0
@@ -298,11 +304,11 @@ class Machine(Allocator):
                 old.prev_high_order = False
         return other
 
-    def snapshot(self) -> MachineSnapshot:
+    def snapshot(self) -> Any:
         """Return the whole state, small enough to keep by the hundred."""
         return tuple(zone.snapshot() for zone in self.zones), tuple(self.below_high), tuple(self._moves)
 
-    def restore(self, snapshot: MachineSnapshot) -> None:
+    def restore(self, snapshot: Any) -> None:
         """Bring back the state of a snapshot of a machine of the same shape."""
         for zone, kept in zip(self.zones, snapshot[0], strict=True):
             zone.restore(kept)

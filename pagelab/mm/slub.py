@@ -1,0 +1,247 @@
+"""The rules of SLUB: where an object comes from, and where it goes when it is freed.
+
+An allocation takes the first object that the CPU's own slab has; else what was freed to that slab meanwhile; else the first slab of the
+CPU's partial list; else one of the node's; else a new slab, from the page allocator. A free to the CPU's own slab is as short. A slab that
+was full goes to the CPU's partial list with its first free object, and comes to the node's when that list is full. Only there an empty slab
+can be one too many, and goes back to the page allocator.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+from .slab import CPU_PARTIAL, CPU_SLAB, END, NO_LIST, NODE_PARTIAL, KmemCache
+
+SHRINK_PROMOTE_MAX = 32
+
+
+class Rules(NamedTuple):
+    """What a cache does: alloc(pages, cache, cpu), free(pages, cache, slab, indices, cpu) and flush(pages, cache, cpu)."""
+
+    alloc: Callable[["Pages", KmemCache, int], int]
+    free: Callable[["Pages", KmemCache, int, Sequence[int], int], None]
+    flush: Callable[["Pages", KmemCache, int], None]
+
+
+class Pages(Protocol):
+    """What the rules ask of the machine around them."""
+
+    def alloc_slab_page(self, cache: KmemCache, order: int, cpu: int) -> int:
+        """Return the first pfn of a block for a slab, or a negative number."""
+
+    def free_slab_page(self, pfn: int, order: int, cpu: int) -> None:
+        """Take the pages of a slab back."""
+
+    def node_of_cpu(self, cpu: int) -> int:
+        """Return the node that a CPU is on."""
+
+    def node_of_page(self, pfn: int) -> int:
+        """Return the node that a page is on."""
+
+
+def slab_alloc(pages: Pages, cache: KmemCache, cpu: int) -> int:
+    """Allocate an object.
+
+    Args:
+        pages: the machine.
+        cache: where from.
+        cpu: that asks.
+
+    Returns:
+        The object's address in words, or -1 where the kernel returns NULL.
+
+    Source: slab_alloc_node, ___slab_alloc, mm/slub.c, 6.12; 6.1 decides alike.
+    """
+    word = cache.pop(cpu)
+    if word >= 0:
+        return word
+    if cache.cpu[cpu].slab >= 0:
+        if cache.regain(cpu):
+            return cache.pop(cpu)
+        cache.unload(cpu)
+    slab = cache.first(CPU_PARTIAL, cpu)
+    if slab >= 0:
+        cache.delist(slab)
+    else:
+        slab = get_partial(pages, cache, cpu)
+        if slab < 0 and (slab := new_slab(pages, cache, cpu)) < 0:
+            return -1
+    cache.load(cpu, slab)
+    return cache.pop(cpu)
+
+
+def get_partial(pages: Pages, cache: KmemCache, cpu: int) -> int:
+    """Take a slab off a node's partial list, and more of them to the CPU's.
+
+    Args:
+        pages: the machine.
+        cache: whose lists.
+        cpu: that asks; its own node comes first, another one only while it has slabs to spare.
+
+    Returns:
+        The number of the slab, on no list now, or -1.
+
+    Source: get_partial, get_partial_node, get_any_partial, mm/slub.c, 6.12; 6.1 decides alike.
+    Unlike the kernel, another node is always tried, not in 1,000 of 1,024 cases.
+    """
+    home = pages.node_of_cpu(cpu)
+    for node in sorted(range(len(cache.node)), key=lambda node: (node != home, node)):
+        if node != home and cache.nr_partial(node) <= cache.layout.min_partial:
+            continue
+        slab = cache.first(NODE_PARTIAL, node)
+        if slab < 0:
+            continue
+        cache.delist(slab)
+        moved, enough = 0, cache.layout.cpu_partial_slabs // 2
+        while cache.layout.cpu_partial and moved <= enough and cache.nr_partial(node):
+            more = cache.first(NODE_PARTIAL, node)
+            cache.delist(more)
+            cache.enlist(more, CPU_PARTIAL, cpu)
+            moved += 1
+        return slab
+    return -1
+
+
+def new_slab(pages: Pages, cache: KmemCache, cpu: int) -> int:
+    """Make a slab out of pages: of the cache's order, or of the least that holds an object.
+
+    Returns:
+        The number of the slab, on no list, or -1.
+
+    Source: allocate_slab, mm/slub.c, 6.12.
+    """
+    order = cache.layout.order
+    pfn = pages.alloc_slab_page(cache, order, cpu)
+    if pfn < 0 and cache.layout.min_order < order:
+        order = cache.layout.min_order
+        pfn = pages.alloc_slab_page(cache, order, cpu)
+    return cache.carve(pfn, order) if pfn >= 0 else -1
+
+
+def slab_free(pages: Pages, cache: KmemCache, slab: int, indices: Sequence[int], cpu: int) -> None:
+    """Free objects of one slab.
+
+    Args:
+        pages: the machine.
+        cache: whose they are.
+        slab: the number of the slab.
+        indices: of the objects; the first will be the next to be handed out.
+        cpu: that frees.
+
+    Source: do_slab_free, __slab_free, mm/slub.c, 6.12; 6.1 decides alike.
+    """
+    if slab == cache.cpu[cpu].slab:
+        for index in reversed(indices):
+            cache.push(cpu, index)
+        return
+    place = cache.place[slab]
+    for index in reversed(indices):
+        cache.put(slab, index)
+    if place in (CPU_SLAB, CPU_PARTIAL):
+        return
+    if place == NO_LIST and cache.layout.cpu_partial:
+        put_cpu_partial(pages, cache, slab, cpu)
+        return
+    node = pages.node_of_page(cache.pfn[slab])
+    if cache.surplus(slab, node):
+        if place == NODE_PARTIAL:
+            cache.delist(slab)
+        discard_slab(pages, cache, slab, cpu)
+    elif place == NO_LIST:
+        cache.enlist(slab, NODE_PARTIAL, node, tail=True)
+
+
+def put_cpu_partial(pages: Pages, cache: KmemCache, slab: int, cpu: int) -> None:
+    """Put a slab that was full on the CPU's partial list; a list that has its number goes to the node first, all of it.
+
+    Source: put_cpu_partial, mm/slub.c, 6.12.
+    """
+    old = _all_off(cache, cpu) if cache.crowded(cpu) else []
+    cache.enlist(slab, CPU_PARTIAL, cpu)
+    put_partials(pages, cache, old, cpu)
+
+
+def put_partials(pages: Pages, cache: KmemCache, slabs: Iterable[int], cpu: int) -> None:
+    """Put slabs at the tail of their nodes' partial lists; empty ones of which a node has enough go back to the page allocator.
+
+    Source: __put_partials, mm/slub.c, 6.12; __unfreeze_partials in 6.1.
+    """
+    doomed = []
+    for slab in slabs:
+        node = pages.node_of_page(cache.pfn[slab])
+        if cache.surplus(slab, node):
+            doomed.append(slab)
+        else:
+            cache.enlist(slab, NODE_PARTIAL, node, tail=True)
+    for slab in reversed(doomed):
+        discard_slab(pages, cache, slab, cpu)
+
+
+def _all_off(cache: KmemCache, cpu: int) -> list[int]:
+    """Take all slabs off a CPU's partial list, the first one first."""
+    slabs = []
+    while cache.cpu[cpu].partial:
+        slabs.append(cache.first(CPU_PARTIAL, cpu))
+        cache.delist(slabs[-1])
+    return slabs
+
+
+def discard_slab(pages: Pages, cache: KmemCache, slab: int, cpu: int) -> None:
+    """Give the pages of an empty slab, which is on no list, back to the page allocator.
+
+    Source: discard_slab, mm/slub.c, 6.12.
+    """
+    order = cache.order(slab)
+    pages.free_slab_page(cache.discard(slab), order, cpu)
+
+
+def flush_cpu_slab(pages: Pages, cache: KmemCache, cpu: int) -> None:
+    """Take everything away from a CPU: its slab and its partial list.
+
+    Source: __flush_cpu_slab, deactivate_slab, mm/slub.c, 6.12.
+    """
+    if cache.cpu[cpu].slab >= 0:
+        freed = cache.head[cache.cpu[cpu].slab] != END
+        slab = cache.unload(cpu)
+        node = pages.node_of_page(cache.pfn[slab])
+        if cache.surplus(slab, node):
+            discard_slab(pages, cache, slab, cpu)
+        elif cache.head[slab] != END:
+            cache.enlist(slab, NODE_PARTIAL, node, tail=freed)
+    put_partials(pages, cache, _all_off(cache, cpu), cpu)
+
+
+def shrink(pages: Pages, cache: KmemCache, flush: Callable[[Pages, KmemCache, int], None], cpus: Iterable[int]) -> None:
+    """Give back every page that can be: empty the CPUs, then free the empty slabs of each node and sort the others, nearly full first.
+
+    Args:
+        pages: the machine.
+        cache: that is to shrink.
+        flush: its rule for one CPU.
+        cpus: of the machine.
+
+    Source: __kmem_cache_shrink, __kmem_cache_do_shrink, mm/slub.c, 6.12.
+    """
+    for cpu in cpus:
+        flush(pages, cache, cpu)
+    for node in range(len(cache.node)):
+        _shrink_node(pages, cache, node)
+
+
+def _shrink_node(pages: Pages, cache: KmemCache, node: int) -> None:
+    empty, nearly_full = [], [list[int]() for _ in range(SHRINK_PROMOTE_MAX)]
+    for slab in list(cache.node[node].partial):
+        free = cache.objects[slab] - cache.inuse[slab]
+        if not cache.inuse[slab]:
+            empty.append(slab)
+        elif free <= SHRINK_PROMOTE_MAX:
+            nearly_full[free - 1].append(slab)
+    for slabs in reversed(nearly_full):
+        for slab in slabs:
+            cache.delist(slab)
+            cache.enlist(slab, NODE_PARTIAL, node)
+    for slab in reversed(empty):
+        cache.delist(slab)
+        discard_slab(pages, cache, slab, 0)
+
+
+CPU_SLABS = Rules(slab_alloc, slab_free, flush_cpu_slab)
