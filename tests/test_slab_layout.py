@@ -99,7 +99,20 @@ def test_a_red_zone_moves_the_free_pointer_of_kmalloc_out_since_6_12():
     flags = Slab.KMALLOC | slab_debug("ZU")
     assert [slab_layout(64, 8, flags, kernel=kernel).freeptr_outside for kernel in KERNELS] == [False, True, True, True]
     assert [slab_layout(7, 8, Slab.RED_ZONE, kernel=kernel).freeptr_outside for kernel in KERNELS] == [True] * 4
-    assert not slab_layout(8, 8, Slab.RED_ZONE).freeptr_outside
+    assert [slab_layout(8, 8, Slab.RED_ZONE, kernel=kernel).freeptr_outside for kernel in KERNELS] == [False] * 4
+
+
+def test_a_red_zone_uses_the_padding_where_there_is_some():
+    assert fields(slab_layout(60, flags=Slab.RED_ZONE)) == "left-red-zone:8 object:60 right-red-zone:4 padding:8"
+    assert fields(slab_layout(64, flags=Slab.RED_ZONE)) == "left-red-zone:8 object:64 right-red-zone:8 padding:8"
+
+
+def test_alignment():
+    line = Slab.HWCACHE_ALIGN
+    sizes = {1: 8, 8: 8, 9: 16, 16: 16, 17: 32, 32: 32, 33: 64, 64: 64, 65: 64, 1000: 64}
+    assert {size: slab_layout(size, flags=line).align for size in sizes} == sizes
+    assert [slab_layout(20, align, line).align for align in (0, 8, 32, 128)] == [32, 32, 32, 128]
+    assert [slab_layout(20, align).align for align in (0, 1, 8, 16)] == [8, 8, 8, 16]
 
 
 @pytest.mark.parametrize(

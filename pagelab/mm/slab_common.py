@@ -239,11 +239,12 @@ def find_mergeable(
         usersize: bytes of its objects that may be copied to and from user space.
 
     Returns:
-        The first cache whose slots are as large or less than 8 bytes larger, as aligned, and of the same kind of memory; None where the
-        new cache must be made.
+        The first cache with slots of the size that the new one would have, in the same kind of memory; None where the new cache must be
+        made.
 
     Source: find_mergeable and __kmem_cache_create_args, mm/slab_common.c, 6.12, with CONFIG_HARDENED_USERCOPY.
-    Unlike 6.18, a cache may not ask for sheaves, which would keep it apart.
+    Unlike the kernel, which asks for slots that are not smaller, less than 8 bytes larger and a multiple of the alignment: the sizes of
+    slots are multiples of 8, so that is the same size. On 6.18 a cache with sheaves stays apart; nothing here says that it has any.
 
     >>> old = CacheInfo("cred", slab_layout(184, flags=Slab.HWCACHE_ALIGN))
     >>> find_mergeable([old], 192) == old, find_mergeable([old], 184)
@@ -254,9 +255,8 @@ def find_mergeable(
     align = calculate_alignment(object_size, align, flags)
     size = -(-object_size // align) * align
     for cache in caches:
-        room = cache.layout.size
         same = not (flags ^ cache.layout.flags) & SLAB_MERGE_SAME
-        if same and size <= room < size + WORD and room % align == 0 and not slab_unmergeable(cache):
+        if same and cache.layout.size == size and not slab_unmergeable(cache):
             return cache
     return None
 
