@@ -352,37 +352,6 @@ class KmemCache:
         """Count the objects in use."""
         return self.next.count(IN_USE)
 
-    def validate(self) -> None:
-        """Check that every slab is where it says, and that its freelists have each free object once.
-
-        Raises:
-            ValueError: one sentence that says what is wrong.
-        """
-        listed = [(slab, CPU_SLAB, cpu) for cpu, c in enumerate(self.cpu) for slab in (c.slab,) if slab >= 0]
-        listed += [(slab, CPU_PARTIAL, cpu) for cpu, c in enumerate(self.cpu) for slab in c.partial]
-        listed += [
-            (slab, place, node)
-            for node, n in enumerate(self.node)
-            for place, of in ((NODE_PARTIAL, n.partial), (FULL, n.full))
-            for slab in of
-        ]
-        places = {slab: (place, owner) for slab, place, owner in listed}
-        if len(places) != len(listed):
-            raise ValueError(f"{self.name}: a slab is on two lists")
-        for slab in self.numbers():
-            state = self.slab(slab)
-            where = (self.place[slab], self.owner[slab] if self.place[slab] else 0)
-            if where != places.get(slab, (NO_LIST, 0)):
-                raise ValueError(f"{self.name}: the slab at {state.pfn} says it is {state.place}, and is not")
-            slots = self.next[slab * self.stride :][: state.objects]
-            free = [*state.freelist, *state.cpu_freelist]
-            if len(set(free)) != len(free) or sorted(free) != [
-                index for index, after in enumerate(slots) if after not in (IN_USE, LOST, IN_SHEAF)
-            ]:
-                raise ValueError(f"{self.name}: the freelists of the slab at {state.pfn} do not have each free object once")
-            if state.inuse != state.objects - len(state.freelist):
-                raise ValueError(f"{self.name}: the slab at {state.pfn} counts {state.inuse} in use of {state.objects}")
-
     def snapshot(self) -> CacheSnapshot:
         """Return the whole state, small enough to keep by the hundred."""
         columns = (self.next, self.head, self.inuse, self.objects, self.pfn, self.place, self.owner, array("I", self._unused))

@@ -352,6 +352,11 @@ def redo(cache: KmemCache, act: SlabAct) -> None:
     Args:
         cache: in the state before the act.
         act: of this cache; one that changes nothing does nothing.
+
+    >>> from pagelab.mm.slab_layout import slab_layout
+    >>> cache = KmemCache("spoon", slab_layout(512))
+    >>> redo(cache, Carved("spoon", 7, 0, 8)); redo(cache, Loaded("spoon", 7, 0, 8)); cache.slab(0).place
+    'cpu slab'
     """
     match act:
         case Carved(_, pfn, order):

@@ -11,6 +11,7 @@ from .page_alloc import boot
 from .slab import IN_USE, OBJECT, PAGE_BITS, PAGE_WORDS, WORD_SHIFT, KmemCache
 from .slab_act import SLAB_ACTS, Called, WatchedCache, redo
 from .slab_call import KFREE, KFREE_CPU_SHIFT, KFREE_NUMBER, MAX_CACHES, VERB_SHIFT, SlabCall, unpack_slab
+from .slab_check import validate_cache
 from .slab_common import (
     KMALLOC_SIZES,
     CacheInfo,
@@ -347,7 +348,7 @@ class SlabMachine(Machine):
         """
         super().validate()
         for cache in self.caches:
-            cache.validate()
+            validate_cache(cache)
         for pfn, (cache, slab) in self.owners.items():
             if not cache.pfn[slab] <= pfn < cache.pfn[slab] + (1 << cache.order(slab)):
                 raise ValueError(f"page {pfn} is said to be of a slab of {cache.name} at {cache.pfn[slab]}, which does not reach it")
@@ -359,12 +360,28 @@ class SlabMachine(Machine):
 
 
 def rules_of(cache: KmemCache) -> Rules:
-    """Choose the rules of a cache."""
+    """Choose the rules of a cache.
+
+    Args:
+        cache: any cache.
+
+    Returns:
+        Its rules: they stay the same for as long as it lives.
+
+    >>> rules_of(slab_machine(16).cache("kmalloc-96")) is CPU_SLABS
+    True
+    """
     return CPU_SLABS
 
 
 def address(word: int) -> str:
     """Write the address of an object as page and offset.
+
+    Args:
+        word: as slab.py counts it.
+
+    Returns:
+        Words; the offset is in bytes.
 
     >>> address(OBJECT + 5 * 512 + 32)
     'page 5 + 256'

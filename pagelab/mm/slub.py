@@ -50,6 +50,12 @@ def slab_alloc(pages: Pages, cache: KmemCache, cpu: int) -> int:
         The object's address in words, or -1 where the kernel returns NULL.
 
     Source: slab_alloc_node, ___slab_alloc, mm/slub.c, 6.12; 6.1 decides alike.
+
+    >>> from pagelab.mm.slab_machine import slab_machine
+    >>> machine = slab_machine(64)
+    >>> cache = machine.cache("kmalloc-512")
+    >>> [machine.object_at(slab_alloc(machine, cache, 0)) for _ in range(2)]
+    [('kmalloc-512', 0, 0), ('kmalloc-512', 0, 1)]
     """
     word = cache.pop(cpu)
     if word >= 0:
@@ -82,6 +88,13 @@ def get_partial(pages: Pages, cache: KmemCache, cpu: int) -> int:
 
     Source: get_partial, get_partial_node, get_any_partial, mm/slub.c, 6.12; 6.1 decides alike.
     Unlike the kernel, another node is always tried, not in 1,000 of 1,024 cases.
+
+    >>> from pagelab.mm.slab_machine import slab_machine
+    >>> machine = slab_machine(64)
+    >>> cache = machine.cache("kmalloc-512")
+    >>> slab = new_slab(machine, cache, 0); cache.enlist(slab, NODE_PARTIAL, 0)
+    >>> get_partial(machine, cache, 0) == slab, get_partial(machine, cache, 0)
+    (True, -1)
     """
     home = pages.node_of_cpu(cpu)
     for node in sorted(range(len(cache.node)), key=lambda node: (node != home, node)):
@@ -104,10 +117,21 @@ def get_partial(pages: Pages, cache: KmemCache, cpu: int) -> int:
 def new_slab(pages: Pages, cache: KmemCache, cpu: int) -> int:
     """Make a slab out of pages: of the cache's order, or of the least that holds an object.
 
+    Args:
+        pages: the machine.
+        cache: whose slab it is.
+        cpu: that asks.
+
     Returns:
         The number of the slab, on no list, or -1.
 
     Source: allocate_slab, mm/slub.c, 6.12.
+
+    >>> from pagelab.mm.slab_machine import slab_machine
+    >>> machine = slab_machine(64)
+    >>> cache = machine.cache("kmalloc-512")
+    >>> cache.slab(new_slab(machine, cache, 0)).freelist
+    (0, 1, 2, 3, 4, 5, 6, 7)
     """
     order = cache.layout.order
     pfn = pages.alloc_slab_page(cache, order, cpu)
@@ -128,6 +152,13 @@ def slab_free(pages: Pages, cache: KmemCache, slab: int, indices: Sequence[int],
         cpu: that frees.
 
     Source: do_slab_free, __slab_free, mm/slub.c, 6.12; 6.1 decides alike.
+
+    >>> from pagelab.mm.slab_machine import slab_machine
+    >>> machine = slab_machine(64)
+    >>> cache = machine.cache("kmalloc-512")
+    >>> words = [slab_alloc(machine, cache, 0) for _ in range(9)]
+    >>> slab_free(machine, cache, 0, (3,), 0); cache.slab(0).place, cache.slab(0).freelist
+    ('cpu partial', (3,))
     """
     if slab == cache.cpu[cpu].slab:
         for index in reversed(indices):
@@ -153,7 +184,20 @@ def slab_free(pages: Pages, cache: KmemCache, slab: int, indices: Sequence[int],
 def put_cpu_partial(pages: Pages, cache: KmemCache, slab: int, cpu: int) -> None:
     """Put a slab that was full on the CPU's partial list; a list that has its number goes to the node first, all of it.
 
+    Args:
+        pages: the machine.
+        cache: whose slab it is.
+        slab: its number; it is on no list.
+        cpu: that freed its first object.
+
     Source: put_cpu_partial, mm/slub.c, 6.12.
+
+    >>> from pagelab.mm.slab_machine import slab_machine
+    >>> machine = slab_machine(64)
+    >>> cache = machine.cache("kmalloc-512")
+    >>> words = [slab_alloc(machine, cache, 0) for _ in range(9)]
+    >>> put_cpu_partial(machine, cache, 0, 0); cache.cpu[0].partial
+    [0]
     """
     old = _all_off(cache, cpu) if cache.crowded(cpu) else []
     cache.enlist(slab, CPU_PARTIAL, cpu)
@@ -163,7 +207,19 @@ def put_cpu_partial(pages: Pages, cache: KmemCache, slab: int, cpu: int) -> None
 def put_partials(pages: Pages, cache: KmemCache, slabs: Iterable[int], cpu: int) -> None:
     """Put slabs at the tail of their nodes' partial lists; empty ones of which a node has enough go back to the page allocator.
 
+    Args:
+        pages: the machine.
+        cache: whose slabs they are.
+        slabs: their numbers; they are on no list.
+        cpu: that had them.
+
     Source: __put_partials, mm/slub.c, 6.12; __unfreeze_partials in 6.1.
+
+    >>> from pagelab.mm.slab_machine import slab_machine
+    >>> machine = slab_machine(64)
+    >>> cache = machine.cache("kmalloc-512")
+    >>> put_partials(machine, cache, [new_slab(machine, cache, 0) for _ in range(7)], 0); list(cache.node[0].partial)
+    [0, 1, 2, 3, 4]
     """
     doomed = []
     for slab in slabs:
@@ -188,7 +244,19 @@ def _all_off(cache: KmemCache, cpu: int) -> list[int]:
 def discard_slab(pages: Pages, cache: KmemCache, slab: int, cpu: int) -> None:
     """Give the pages of an empty slab, which is on no list, back to the page allocator.
 
+    Args:
+        pages: the machine.
+        cache: whose slab it is.
+        slab: its number.
+        cpu: that gives it back.
+
     Source: discard_slab, mm/slub.c, 6.12.
+
+    >>> from pagelab.mm.slab_machine import slab_machine
+    >>> machine = slab_machine(64)
+    >>> cache = machine.cache("kmalloc-512")
+    >>> discard_slab(machine, cache, new_slab(machine, cache, 0), 0); machine.zone.nr_free_pages()
+    64
     """
     order = cache.order(slab)
     pages.free_slab_page(cache.discard(slab), order, cpu)
@@ -197,7 +265,18 @@ def discard_slab(pages: Pages, cache: KmemCache, slab: int, cpu: int) -> None:
 def flush_cpu_slab(pages: Pages, cache: KmemCache, cpu: int) -> None:
     """Take everything away from a CPU: its slab and its partial list.
 
+    Args:
+        pages: the machine.
+        cache: any.
+        cpu: that is to keep nothing of it.
+
     Source: __flush_cpu_slab, deactivate_slab, mm/slub.c, 6.12.
+
+    >>> from pagelab.mm.slab_machine import slab_machine
+    >>> machine = slab_machine(64)
+    >>> cache = machine.cache("kmalloc-512")
+    >>> word = slab_alloc(machine, cache, 0); flush_cpu_slab(machine, cache, 0); cache.slab(0).place
+    'node partial'
     """
     if cache.cpu[cpu].slab >= 0:
         freed = cache.head[cache.cpu[cpu].slab] != END
@@ -220,6 +299,12 @@ def shrink(pages: Pages, cache: KmemCache, flush: Callable[[Pages, KmemCache, in
         cpus: of the machine.
 
     Source: __kmem_cache_shrink, __kmem_cache_do_shrink, mm/slub.c, 6.12.
+
+    >>> from pagelab.mm.slab_machine import slab_machine
+    >>> machine = slab_machine(64)
+    >>> cache = machine.cache("kmalloc-512")
+    >>> cache.enlist(new_slab(machine, cache, 0), NODE_PARTIAL, 0); shrink(machine, cache, flush_cpu_slab, [0]); cache.slabs
+    0
     """
     for cpu in cpus:
         flush(pages, cache, cpu)
