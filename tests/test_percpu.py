@@ -188,6 +188,11 @@ def test_a_prediction_hangs_on_no_pfn_of_its_own_line(mt, cpu, definite, named):
         assert run.score.first == ("" if right else expected)
 
 
+def test_a_take_of_a_page_in_no_zone_says_nothing():
+    run = follow(refill(5, 3), refill(1 << 20), alloc(5), alloc(3))
+    assert told(run) == (2, 0, 0)
+
+
 def test_a_page_that_may_be_on_several_lists_has_not_left_because_one_of_them_was_empty():
     # Page 40 waits on the list of a type that nothing shows, to the end of the trace. A refill shows that it is not the reclaimable one.
     run = follow(free(40), refill(3, mt=RECLAIMABLE), alloc(3, mt=RECLAIMABLE), kernel="6.1")

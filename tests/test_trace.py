@@ -119,12 +119,8 @@ def test_what_page_says_does_not_matter(page):
 
 @pytest.mark.parametrize(("pfn", "expected"), [("0x0", 0), ("0xffffffffffffffff", (1 << 64) - 1)])
 def test_a_failed_allocation_is_an_event(pfn, expected):
-    event = one(ALLOC.replace("(____ptrval____) pfn=0x478b", f"(null) pfn={pfn}").replace("migratetype=1", "migratetype=-1"))
-    assert (event.kind, event.pfn, event.order, event.mt) == ("alloc", expected, 3, -1)
-
-
-def test_a_take_of_no_migratetype_is_an_event():
-    assert one(TAKE.replace("migratetype=2", "migratetype=-1")).mt == -1
+    event = one(ALLOC.replace("(____ptrval____) pfn=0x478b", f"(null) pfn={pfn}"))
+    assert (event.kind, event.pfn, event.order, event.mt) == ("alloc", expected, 3, 1)
 
 
 # What stands before an event
@@ -261,6 +257,9 @@ def test_an_event_that_says_nothing(text):
         (FREE, "order=3", "order=x"),
         (TAKE, "refill=1", "refill=2"),
         (TAKE, "migratetype=2", "migratetype=x"),
+        (ALLOC, "migratetype=1", "migratetype=-1"),
+        (TAKE, "migratetype=2", "migratetype=-1"),
+        (DRAIN, "migratetype=0", "migratetype=-1"),
         (EXTFRAG, "pageblock_order=9", "pageblock_order=10"),
         (EXTFRAG, "ownership=0", "ownership=2"),
         (EXTFRAG, "alloc_migratetype=0", "alloc_migratetype=-1"),

@@ -233,7 +233,7 @@ class PerCpuReplay:
         """Learn from a take on 6.12 that its pageblock had that type before, unless the line after it says that it was claimed just now."""
         if before and before.kind == "take":
             claimed = event.kind == "extfrag" and event.pfn == before.pfn and event.fallback[2]
-            if not claimed and self._types[before.pfn >> PAGEBLOCK_ORDER] == before.mt:
+            if not claimed and self._types.get(before.pfn >> PAGEBLOCK_ORDER) == before.mt:
                 self._learn(before.pfn, before.mt)
 
     def _learn_of(self, page: int, mt: int, order: int = 0) -> None:

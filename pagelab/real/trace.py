@@ -28,11 +28,11 @@ _LOST = re.compile(r"CPU:(\d{1,5}) \[LOST (?:(\d{1,18}) )?EVENTS\]", re.ASCII)
 _NUMBER = r"(0x[0-9a-fA-F]{1,16}|0|[1-9]\d{0,18})"
 _PFN = r"page=\S+ pfn=" + _NUMBER + " "
 _FORMS = {
-    "mm_page_alloc": ("alloc", _PFN + r"order=(\d{1,3}) migratetype=(-?\d{1,3}) gfp_flags="),
+    "mm_page_alloc": ("alloc", _PFN + r"order=(\d{1,3}) migratetype=(\d{1,3}) gfp_flags="),
     "mm_page_free": ("free", _PFN + r"order=(\d{1,3})"),
     "mm_page_free_batched": ("batched", _PFN + r"order=(\d{1,3})"),
-    "mm_page_alloc_zone_locked": ("take", _PFN + r"order=(\d{1,3}) migratetype=(-?\d{1,3}) percpu_refill=([01])"),
-    "mm_page_pcpu_drain": ("drain", _PFN + r"order=(\d{1,3}) migratetype=(-?\d{1,3})"),
+    "mm_page_alloc_zone_locked": ("take", _PFN + r"order=(\d{1,3}) migratetype=(\d{1,3}) percpu_refill=([01])"),
+    "mm_page_pcpu_drain": ("drain", _PFN + r"order=(\d{1,3}) migratetype=(\d{1,3})"),
     "mm_page_alloc_extfrag": (
         "extfrag",
         _PFN + r"alloc_order=(\d{1,3}) fallback_order=(\d{1,3}) pageblock_order=9 "
