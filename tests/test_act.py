@@ -28,9 +28,9 @@ from pagelab.mm.act import (
     redo,
 )
 from pagelab.mm.machine import REFUSED, Machine, alloc_request, free_request
-from pagelab.mm.page_alloc import alloc_pages, boot, free_one_page, free_one_page_6_1, free_pages, split_page
+from pagelab.mm.page_alloc import alloc_pages, boot, free_pages, split_page
 from pagelab.mm.page_isolation import isolate, unisolate
-from pagelab.mm.pcp import PCP_6_1, PCP_6_12, PerCpuPages, alloc_pcp, free_pcp, pcp_allowed
+from pagelab.mm.per_cpu_pages import PerCpuPages
 from pagelab.mm.zone import HOLE, ISOLATE, MOVABLE, RECLAIMABLE, UNMOVABLE, Block
 
 
@@ -246,38 +246,33 @@ def test_the_held_block(acts, held):
     assert held_block(acts) == held
 
 
-@pytest.mark.parametrize(("rules", "direct"), [(PCP_6_1, free_one_page_6_1), (PCP_6_12, free_one_page)])
+@pytest.mark.parametrize("kernel", ["6.1", "6.12"])
 @settings(deadline=None, max_examples=25)
 @given(st.integers(16, 1600), st.integers(0, 1200), st.integers(0, 10**9))
-def test_half_a_request_loses_no_page_with_all_that_a_zone_can_do(rules, direct, pages, start, seed):
+def test_half_a_request_loses_no_page_with_all_that_a_zone_can_do(kernel, pages, start, seed):
     rng = random.Random(seed)
-    zone, live = boot(pages, start), []
-    zone.pcp += [PerCpuPages(3, 6), PerCpuPages(3, 6)]
+    machine, live = Machine(boot(pages, start), kernel, cpus=2, pcp=True), []
+    zone = machine.zone
+    zone.pcp[:] = [PerCpuPages(3, 6), PerCpuPages(3, 6)]
     for number in range(60):
-        before, watched = zone.snapshot(), Watched(zone)
+        before = zone.snapshot()
         cpu, order, mt = rng.randrange(2), rng.choice([0, 0, 1, 2, 4, 9, 10]), rng.randrange(3)
         if live and rng.random() < 0.4:
-            pfn = live.pop(rng.randrange(len(live)))
-            order = watched.give(pfn)
-            if pcp_allowed(order):
-                free_pcp(watched, rules, cpu, pfn, order, zone.block_type(pfn))
-            else:
-                direct(watched, pfn, order, zone.block_type(pfn))
-        elif pcp_allowed(order):
-            pfn = alloc_pcp(watched, rules, cpu, order, mt)
-            live += [pfn] * (pfn >= 0)
+            acts = machine.acts(free_request(live.pop(rng.randrange(len(live))), cpu), ())
         else:
-            live += rules.rmqueue_bulk(watched, order, 1, mt, 0)
+            acts = machine.acts(alloc_request(order, mt, cpu), ())
+            live += [act.pfn for act in acts[-1:] if isinstance(act, Taken)]
         if number % 4:
             continue
-        for end in range(len(watched.acts) + 1):
+        for end in range(len(acts) + 1):
             half = zone.blank()
             half.restore(before)
-            redo(half, watched.acts[:end])
+            redo(half, acts[:end])
             half.validate()
             assert half.page_states().max() < HOLE, "every page is free, held, parked or in use"
         assert contents(half) == contents(zone)
         assert [list(map(list, pcp.lists)) for pcp in half.pcp] == [list(map(list, pcp.lists)) for pcp in zone.pcp]
+        machine.validate()
 
 
 def test_half_an_isolation_loses_no_page():

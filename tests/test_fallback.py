@@ -17,7 +17,7 @@ from pagelab.mm.fallback import (
     validate_types,
 )
 from pagelab.mm.page_alloc import alloc_pages, boot, free_one_page, free_one_page_6_1, free_pages
-from pagelab.mm.pcp import PerCpuPages
+from pagelab.mm.per_cpu_pages import PerCpuPages
 from pagelab.mm.zone import CMA, HIGHATOMIC, ISOLATE, MOVABLE, RECLAIMABLE, UNMOVABLE, Zone
 
 BULK = {"6.1": rmqueue_bulk_6_1, "6.12": rmqueue_bulk_6_12}

@@ -7,7 +7,8 @@ from pagelab.mm.act import Compared, Linked, Moved, Relabelled, Unlinked, Watche
 from pagelab.mm.fallback import rmqueue_bulk_6_12, validate_types
 from pagelab.mm.page_alloc import alloc_pages, boot, free_pages, hand_over
 from pagelab.mm.page_isolation import isolate, unisolate, unisolate_6_18
-from pagelab.mm.pcp import PerCpuPages, drain_6_12
+from pagelab.mm.pcp import PCP_6_12
+from pagelab.mm.per_cpu_pages import PerCpuPages
 from pagelab.mm.zone import ISOLATE, MOVABLE, RECLAIMABLE, UNMOVABLE, Block, Zone
 
 
@@ -142,7 +143,7 @@ def test_pages_of_a_cpu_follow_when_they_drain():
     alloc_pages(zone, 0)
     zone.park(0, zone.give(0), 0, 1)
     assert isolate(zone, 0)
-    assert drain_6_12(zone, 0, 1, 1) == 1
+    assert PCP_6_12.drain(zone, 0, 1, 1) == 1
     assert lists(zone) == {"I9": [0]}
 
 

@@ -6,19 +6,16 @@ from hypothesis import strategies as st
 from zones import contents, lists
 
 from pagelab.mm.act import Compared, Given, Linked, Looked, Parked, Taken, Unlinked, Unparked, Watched
+from pagelab.mm.call import alloc_request, free_request
+from pagelab.mm.machine import Machine
 from pagelab.mm.page_alloc import alloc_pages, boot
 from pagelab.mm.pcp import (
     PCP_6_1,
     PCP_6_12,
-    PerCpuPages,
     after_free_6_1,
     after_free_6_12,
     alloc_pcp,
     batch_of,
-    drain_6_1,
-    drain_6_12,
-    drain_all,
-    free_pcp,
     high_of,
     on_alloc_6_1,
     on_alloc_6_12,
@@ -27,28 +24,39 @@ from pagelab.mm.pcp import (
     refill_6_1,
     refill_6_12,
 )
+from pagelab.mm.per_cpu_pages import PerCpuPages
 from pagelab.mm.zone import CMA, HIGHATOMIC, HOLE, IN_USE, ISOLATE, MOVABLE, RECLAIMABLE, UNMOVABLE, Block
 
-RULES = {"6.1": PCP_6_1, "6.12": PCP_6_12}
-VERSIONS = pytest.mark.parametrize("rules", RULES.values(), ids=RULES)
+VERSIONS = pytest.mark.parametrize("kernel", ["6.1", "6.12"])
 MOVABLE_0 = pindex(0, MOVABLE)
 
 
-def notebook_05(cpus=1, pages=12_288, low=276):
+def notebook_05(kernel, cpus=1, pages=12_288, low=276):
     """48 MiB, whose low watermark is 276 pages."""
-    zone = boot(pages)
     batch = batch_of(pages)
-    zone.pcp += [PerCpuPages(batch, high_of(low, cpus, batch), high_of(pages // 8, cpus, batch)) for _ in range(cpus)]
-    return zone
+    return with_lists(kernel, boot(pages), *([batch, high_of(low, cpus, batch), high_of(pages // 8, cpus, batch)] for _ in range(cpus)))
 
 
-def alloc(zone, rules, cpu=0, order=0, mt=MOVABLE):
-    return alloc_pcp(zone, rules, cpu, order, mt)
+def with_lists(kernel, zone, *lists):
+    """Return a machine of a zone; each CPU's lists are given as batch and high."""
+    machine = Machine(zone, kernel, len(lists), pcp=True)
+    zone.pcp[:] = [PerCpuPages(*numbers) for numbers in lists]
+    return machine
 
 
-def free(zone, rules, pfn, cpu=0):
-    order = zone.give(pfn)
-    return free_pcp(zone, rules, cpu, pfn, order, zone.block_type(pfn))
+def alloc(machine, cpu=0, order=0, mt=MOVABLE):
+    return machine.apply(alloc_request(order, mt, cpu), ())
+
+
+def free(machine, pfn, cpu=0):
+    """Free a block, and return the pages that came to the free lists."""
+    before = machine.zone.nr_free_pages()
+    machine.give_back(pfn, cpu)
+    return machine.zone.nr_free_pages() - before
+
+
+def drain_all(machine):
+    machine.drain(range(machine.cpus))
 
 
 def listed(zone, cpu=0, order=0, mt=MOVABLE):
@@ -59,40 +67,43 @@ def listed(zone, cpu=0, order=0, mt=MOVABLE):
 
 
 @VERSIONS
-def test_p1_one_page_asked_for_and_three_leave(rules):
-    zone = notebook_05()
+def test_p1_one_page_asked_for_and_three_leave(kernel):
+    machine = notebook_05(kernel)
+    zone = machine.zone
     assert zone.pcp[0].batch == 3
-    assert alloc(zone, rules) == 0
+    assert alloc(machine) == 0
     assert zone.nr_free_pages() == 12_285
     assert listed(zone) == [1, 2], "ascending, as they were taken"
 
 
 @VERSIONS
-def test_p2_the_page_freed_last_is_the_next(rules):
-    zone = notebook_05()
-    assert alloc(zone, rules) == 0
-    assert free(zone, rules, 0) == 0
+def test_p2_the_page_freed_last_is_the_next(kernel):
+    machine = notebook_05(kernel)
+    zone = machine.zone
+    assert alloc(machine) == 0
+    assert free(machine, 0) == 0
     assert zone.nr_free_pages() == 12_285, "what is freed to the list is not on the free lists"
-    assert alloc(zone, rules) == 0
+    assert alloc(machine) == 0
 
 
 @VERSIONS
-def test_p3_each_cpu_has_its_own_list(rules):
-    zone = notebook_05(cpus=2)
-    assert [alloc(zone, rules, cpu) for cpu in (0, 1, 0, 1, 0)] == [0, 3, 1, 4, 2]
+def test_p3_each_cpu_has_its_own_list(kernel):
+    machine = notebook_05(kernel, cpus=2)
+    assert [alloc(machine, cpu) for cpu in (0, 1, 0, 1, 0)] == [0, 3, 1, 4, 2]
 
 
 def test_e1_four_out_and_back_leave_nine_pages_on_6_12_and_six_on_6_1():
     taken = {}
-    for version, rules in RULES.items():
-        zone = notebook_05()
+    for version in ("6.1", "6.12"):
+        machine = notebook_05(version)
+        zone = machine.zone
         pfns, left = [], []
         for _ in range(4):
-            pfns.append(alloc(zone, rules))
+            pfns.append(alloc(machine))
             left.append(zone.nr_free_pages())
         assert pfns == [0, 1, 2, 3]
         for pfn in pfns:
-            assert free(zone, rules, pfn) == 0
+            assert free(machine, pfn) == 0
         assert zone.nr_free_pages() == left[-1]
         taken[version] = [12_288 - free for free in left], zone.pcp[0].count
         zone.validate()
@@ -100,13 +111,14 @@ def test_e1_four_out_and_back_leave_nine_pages_on_6_12_and_six_on_6_1():
 
 
 @VERSIONS
-def test_the_task_a_drain_brings_twelve_blocks_back(rules):
-    zone = notebook_05()
-    for pfn in [alloc(zone, rules) for _ in range(4)]:
-        free(zone, rules, pfn)
-    free(zone, rules, alloc(zone, rules))
+def test_the_task_a_drain_brings_twelve_blocks_back(kernel):
+    machine = notebook_05(kernel)
+    zone = machine.zone
+    for pfn in [alloc(machine) for _ in range(4)]:
+        free(machine, pfn)
+    free(machine, alloc(machine))
     assert zone.counts()[10] == 11, "a fifth free does not merge"
-    drain_all(zone, rules)
+    drain_all(machine)
     assert zone.counts() == [0] * 10 + [12]
 
 
@@ -130,38 +142,40 @@ def test_orders_0_to_3_and_9_have_lists():
 
 
 @VERSIONS
-def test_a_block_goes_to_the_list_of_its_pageblock_and_not_of_its_request(rules):
-    zone = notebook_05()
-    pfn = alloc(zone, rules)
+def test_a_block_goes_to_the_list_of_its_pageblock_and_not_of_its_request(kernel):
+    machine = notebook_05(kernel)
+    zone = machine.zone
+    pfn = alloc(machine)
     zone.relabel(0, 9, RECLAIMABLE)
-    free(zone, rules, pfn)
+    free(machine, pfn)
     assert listed(zone, mt=RECLAIMABLE) == [0]
     assert listed(zone) == [1, 2]
 
 
 @VERSIONS
-def test_a_list_of_order_9_holds_two_blocks(rules):
-    zone = notebook_05()
-    assert alloc(zone, rules, order=9) == 0
+def test_a_list_of_order_9_holds_two_blocks(kernel):
+    machine = notebook_05(kernel)
+    zone = machine.zone
+    assert alloc(machine, order=9) == 0
     assert listed(zone, order=9) == [512]
     assert zone.pcp[0].count == 512
     zone.validate()
 
 
 @VERSIONS
-def test_nothing_to_refill_from_is_refused(rules):
-    zone = notebook_05(pages=16)
+def test_nothing_to_refill_from_is_refused(kernel):
+    machine = notebook_05(kernel, pages=16)
+    zone = machine.zone
     zone.pcp[0].batch = 3
-    assert [alloc(zone, rules) for _ in range(17)] == [*range(16), -1]
+    assert [alloc(machine) for _ in range(17)] == [*range(16), -1]
     assert listed(zone) == []
 
 
 @VERSIONS
-def test_a_refill_that_finds_less_gives_what_there_is(rules):
-    zone = boot(2)
-    zone.pcp.append(PerCpuPages(7, 70))
-    assert alloc(zone, rules) == 0
-    assert listed(zone) == [1]
+def test_a_refill_that_finds_less_gives_what_there_is(kernel):
+    machine = with_lists(kernel, boot(2), [7, 70])
+    assert alloc(machine) == 0
+    assert listed(machine.zone) == [1]
 
 
 # How many.
@@ -337,13 +351,14 @@ def test_a_zone_that_is_short_changes_nothing_where_high_is_fixed():
 
 
 @VERSIONS
-def test_each_allocation_ends_a_row_of_frees(rules):
-    zone = notebook_05()
+def test_each_allocation_ends_a_row_of_frees(kernel):
+    machine = notebook_05(kernel)
+    zone = machine.zone
     pcp = zone.pcp[0]
     pcp.free_factor = pcp.free_count = 8
-    alloc(zone, rules)
-    alloc(zone, rules)
-    assert (pcp.free_factor, pcp.free_count) == ((2, 8) if rules is PCP_6_1 else (8, 2))
+    alloc(machine)
+    alloc(machine)
+    assert (pcp.free_factor, pcp.free_count) == ((2, 8) if kernel == "6.1" else (8, 2))
 
 
 def test_6_12_drains_and_lowers_high_when_the_zone_is_short():
@@ -387,7 +402,7 @@ def three_lists():
     return zone
 
 
-DRAINS = pytest.mark.parametrize("drain", [drain_6_1, drain_6_12])
+DRAINS = pytest.mark.parametrize("drain", [PCP_6_1.drain, PCP_6_12.drain], ids=["6.1", "6.12"])
 
 
 @DRAINS
@@ -425,11 +440,11 @@ def test_nothing_to_drain(drain):
 def test_a_label_that_changed_meanwhile_counts_on_6_12_and_not_on_6_1():
     zone = three_lists()
     zone.relabel(0, 9, UNMOVABLE)
-    drain_6_12(zone, 0, 3, MOVABLE_0)
+    PCP_6_12.drain(zone, 0, 3, MOVABLE_0)
     assert zone.blocks(0, UNMOVABLE) == [4, 2, 0]
     zone = three_lists()
     zone.relabel(0, 9, UNMOVABLE)
-    drain_6_1(zone, 0, 3, MOVABLE_0)
+    PCP_6_1.drain(zone, 0, 3, MOVABLE_0)
     assert zone.blocks(0, MOVABLE) == [4, 2, 0]
 
 
@@ -437,7 +452,7 @@ def test_6_1_asks_for_the_label_while_any_pageblock_is_isolated():
     zone = three_lists()
     zone.relabel(0, 9, UNMOVABLE)
     zone.relabel(512, 9, ISOLATE)
-    drain_6_1(zone, 0, 99, MOVABLE_0)
+    PCP_6_1.drain(zone, 0, 99, MOVABLE_0)
     assert zone.blocks(0, UNMOVABLE) == [4, 2, 0]
     assert zone.blocks(0, ISOLATE) == [512]
 
@@ -448,7 +463,7 @@ def test_6_1_keeps_what_was_known_of_a_highatomic_page():
     zone.give(6)
     zone.park(6, 0, 0, pindex(0, HIGHATOMIC))
     zone.relabel(0, 9, MOVABLE)
-    drain_6_1(zone, 0, 4, MOVABLE_0)
+    PCP_6_1.drain(zone, 0, 4, MOVABLE_0)
     assert zone.blocks(0, HIGHATOMIC) == [6]
     assert zone.blocks(0, MOVABLE) == [4, 2, 0]
 
@@ -457,22 +472,23 @@ def test_6_1_gives_a_refilled_page_the_type_that_was_asked_for():
     zone = boot(512)
     for _ in range(300):
         alloc_pages(zone, 0)
-    zone.pcp.append(PerCpuPages(3, 300))
-    assert alloc(zone, PCP_6_1, mt=UNMOVABLE) == 300
+    machine = with_lists("6.1", zone, [3, 300])
+    assert alloc(machine, mt=UNMOVABLE) == 300
     assert zone.block_type(300) == MOVABLE
-    drain_all(zone, PCP_6_1)
+    drain_all(machine)
     assert zone.blocks(0, UNMOVABLE) == [301]
     assert zone.blocks(1, UNMOVABLE) == [302]
 
 
 @VERSIONS
-def test_drain_all_empties_every_cpu(rules):
-    zone = notebook_05(cpus=3)
+def test_a_drain_of_all_cpus_empties_their_lists(kernel):
+    machine = notebook_05(kernel, cpus=3)
+    zone = machine.zone
     for cpu in range(3):
         for order in (0, 1, 2, 3, 9):
-            free(zone, rules, alloc(zone, rules, cpu, order), cpu)
-    parked = sum(pcp.count for pcp in zone.pcp)
-    assert drain_all(zone, rules) == parked
+            free(machine, alloc(machine, cpu, order), cpu)
+    assert sum(pcp.count for pcp in zone.pcp) + zone.nr_free_pages() == 12_288
+    drain_all(machine)
     assert [pcp.count for pcp in zone.pcp] == [0, 0, 0]
     assert zone.counts() == [0] * 10 + [12]
     zone.validate()
@@ -506,12 +522,9 @@ def test_an_allocation_with_a_refill_act_by_act():
 
 
 def test_a_free_with_a_drain_act_by_act():
-    zone = boot(16)
-    zone.pcp.append(PerCpuPages())
-    assert alloc(zone, PCP_6_1) == 0
-    watched = Watched(zone)
-    assert free_pcp(watched, PCP_6_1, 0, 0, watched.give(0), MOVABLE) == 1
-    assert watched.acts == [
+    machine = with_lists("6.1", boot(16), [])
+    assert alloc(machine) == 0
+    assert machine.acts(free_request(0), ())[1:] == [
         Given(0, 0),
         Parked(0, 0, 0, MOVABLE_0, False),
         Unparked(0, 0, 0, MOVABLE_0, True),
@@ -528,19 +541,19 @@ def test_a_free_with_a_drain_act_by_act():
 @VERSIONS
 @settings(deadline=None, max_examples=15)
 @given(st.integers(16, 1400), st.integers(0, 1200), st.integers(0, 10**9))
-def test_no_page_is_lost(rules, pages, start, seed):
+def test_no_page_is_lost(kernel, pages, start, seed):
     rng = random.Random(seed)
-    zone = boot(pages, start)
-    zone.pcp += [PerCpuPages(rng.choice([1, 3, 15]), 12 * (cpu + 1), 100) for cpu in range(2)]
+    machine = with_lists(kernel, boot(pages, start), *([rng.choice([1, 3, 15]), 12 * (cpu + 1), 100] for cpu in range(2)))
+    zone = machine.zone
     live = []
     for _ in range(80):
         cpu, order, mt = rng.randrange(2), rng.choice([0, 0, 0, 1, 2, 3, 9]), rng.randrange(3)
         dice = rng.random()
         if dice < 0.02:
-            drain_all(zone, rules)
+            drain_all(machine)
         elif live and dice < 0.45:
-            free(zone, rules, live.pop(rng.randrange(len(live))), cpu)
-        elif (pfn := alloc(zone, rules, cpu, order, mt)) >= 0:
+            free(machine, live.pop(rng.randrange(len(live))), cpu)
+        elif (pfn := alloc(machine, cpu, order, mt)) >= 0:
             assert zone.in_use(pfn) == order
             live.append(pfn)
         zone.validate()
@@ -548,6 +561,6 @@ def test_no_page_is_lost(rules, pages, start, seed):
         used = int(((states >= IN_USE) & (states < HOLE)).sum())
         assert zone.nr_free_pages() + sum(pcp.count for pcp in zone.pcp) + used == pages
     for pfn in live:
-        free(zone, rules, pfn)
-    drain_all(zone, rules)
+        free(machine, pfn)
+    drain_all(machine)
     assert zone.nr_free_pages() == pages

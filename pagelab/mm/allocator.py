@@ -14,7 +14,8 @@ from .fallback import ALLOC_NOFRAGMENT, reserve_highatomic, validate_types
 from .gfp import ZONE_MOVABLE, ZONE_NAMES
 from .kernels import KERNELS
 from .page_alloc import rmqueue_smallest, split_page
-from .pcp import PCP_BATCH_SCALE_MAX, PerCpuPages, alloc_pcp, batch_of, high_of, pcp_allowed, pindex
+from .pcp import PCP_BATCH_SCALE_MAX, alloc_pcp, batch_of, high_of, pcp_allowed, pindex
+from .per_cpu_pages import PerCpuPages
 from .units import NR_PAGE_ORDERS, PAGEBLOCK_ORDER
 from .watermark import ALLOC_HIGHATOMIC, ALLOC_RESERVES, Marks, Size, has_block, lowmem_reserve, watermarks
 from .zone import HIGHATOMIC, ISOLATE, MIGRATETYPES, Zone

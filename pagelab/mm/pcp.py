@@ -5,6 +5,7 @@ a zone move the pages.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from .fallback import rmqueue_bulk_6_1, rmqueue_bulk_6_12
@@ -12,8 +13,6 @@ from .page_alloc import free_one_page, free_one_page_6_1
 from .per_cpu_pages import NR_PCP_LISTS, PCP_ORDERS, PerCpuPages
 from .units import PAGEBLOCK_ORDER
 from .zone import ISOLATE, MIGRATE_PCPTYPES, MOVABLE, RECLAIMABLE, UNMOVABLE, Zone
-
-__all__ = ["PerCpuPages"]  # what this module gives besides its own
 
 PAGE_ALLOC_COSTLY_ORDER = 3
 PCP_BATCH_SCALE_MAX = 5
@@ -246,52 +245,7 @@ def after_free_6_12(pcp: PerCpuPages, order: int, below_high: bool = False) -> i
     return min(max(pcp.free_count, pcp.batch), high - pcp.batch) if high >= pcp.batch else 1
 
 
-def drain_6_1(zone: Zone, cpu: int, count: int, pindex: int) -> int:
-    """Bring pages of a CPU's lists back to the free lists, each with the type that was known when it came.
-
-    Args:
-        zone: whose pages they are.
-        cpu: whose lists.
-        count: pages wanted; the last block may overshoot.
-        pindex: the list to begin with; the next ones follow, and the first after the last.
-
-    Returns:
-        The pages that drained.
-
-    Source: free_pcppages_bulk, mm/page_alloc.c, 6.1.
-
-    >>> zone = Zone(16)
-    >>> zone.pcp.append(PerCpuPages(3, 12)); zone.park(8, 0, 0, pindex(0, MOVABLE)); zone.park(9, 0, 0, pindex(0, MOVABLE))
-    >>> drain_6_1(zone, 0, 1, 0), zone.blocks(0, MOVABLE), zone.pcp[0].count
-    (1, [8], 1)
-    """
-    type_of = _block_type if ISOLATE in zone.pageblock_type else _known_type
-    return _free_pcppages_bulk(zone, cpu, count, pindex, type_of, free_one_page_6_1)
-
-
-def drain_6_12(zone: Zone, cpu: int, count: int, pindex: int) -> int:
-    """Bring pages of a CPU's lists back to the free lists, each with the type that its pageblock has now.
-
-    Args:
-        zone: whose pages they are.
-        cpu: whose lists.
-        count: pages wanted; the last block may overshoot.
-        pindex: the list to begin with; the next ones follow, and the first after the last.
-
-    Returns:
-        The pages that drained.
-
-    Source: free_pcppages_bulk, mm/page_alloc.c, 6.12.
-
-    >>> zone = Zone(16)
-    >>> zone.pcp.append(PerCpuPages(3, 12)); zone.park(8, 0, 0, pindex(0, MOVABLE)); zone.park(9, 0, 0, pindex(0, MOVABLE))
-    >>> drain_6_12(zone, 0, 2, 0), zone.blocks(1, MOVABLE), zone.pcp[0].count
-    (2, [8], 0)
-    """
-    return _free_pcppages_bulk(zone, cpu, count, pindex, _block_type, free_one_page)
-
-
-def _free_pcppages_bulk(
+def free_pcppages_bulk(
     zone: Zone,
     cpu: int,
     count: int,
@@ -299,6 +253,27 @@ def _free_pcppages_bulk(
     type_of: Callable[[Zone, int, int], int],
     free: Callable[[Zone, int, int, int], None],
 ) -> int:
+    """Bring pages of a CPU's lists back to the free lists, from the tail of each.
+
+    Args:
+        zone: whose pages they are.
+        cpu: whose lists.
+        count: pages wanted; the last block may overshoot.
+        pindex: the list to begin with; the next ones follow, and the first after the last.
+        type_of: zone, cpu and pindex to the type of the tail of that list: that of its pageblock now (6.12), or as it was when the block
+            came (6.1).
+        free: `free_one_page` of the kernel.
+
+    Returns:
+        The pages that drained.
+
+    Source: free_pcppages_bulk, mm/page_alloc.c, 6.1 and 6.12.
+
+    >>> zone = Zone(16)
+    >>> zone.pcp.append(PerCpuPages(3, 12)); zone.park(8, 0, 0, pindex(0, MOVABLE)); zone.park(9, 0, 0, pindex(0, MOVABLE))
+    >>> PCP_6_1.drain(zone, 0, 1, 0), zone.blocks(0, MOVABLE), zone.pcp[0].count
+    (1, [8], 1)
+    """
     pcp = zone.pcp[cpu]
     drained, count = 0, min(count, pcp.count)
     while drained < count:
@@ -316,7 +291,12 @@ def _block_type(zone: Zone, cpu: int, pindex: int) -> int:
 
 
 def _known_type(zone: Zone, cpu: int, at: int) -> int:
-    """Say what page->index has: the pageblock's type when the block was freed, or else the type that a refill asked for."""
+    """Say what page->index has: the pageblock's type when the block was freed, or else the type that a refill asked for.
+
+    While any pageblock is isolated, that is not trusted.
+    """
+    if ISOLATE in zone.pageblock_type:
+        return _block_type(zone, cpu, at)
     pcp = zone.pcp[cpu]
     mt = pcp.types[pcp.lists[at][-1]]
     return mt if pindex(PCP_ORDERS[at], mt) == at else _LIST_TYPES[at]
@@ -335,8 +315,10 @@ class PcpRules(NamedTuple):
     drain: Callable[[Zone, int, int, int], int]
 
 
-PCP_6_1 = PcpRules(rmqueue_bulk_6_1, on_alloc_6_1, refill_6_1, after_free_6_1, drain_6_1)
-PCP_6_12 = PcpRules(rmqueue_bulk_6_12, on_alloc_6_12, refill_6_12, after_free_6_12, drain_6_12)
+_drain_6_1 = partial(free_pcppages_bulk, type_of=_known_type, free=free_one_page_6_1)
+_drain_6_12 = partial(free_pcppages_bulk, type_of=_block_type, free=free_one_page)
+PCP_6_1 = PcpRules(rmqueue_bulk_6_1, on_alloc_6_1, refill_6_1, after_free_6_1, _drain_6_1)
+PCP_6_12 = PcpRules(rmqueue_bulk_6_12, on_alloc_6_12, refill_6_12, after_free_6_12, _drain_6_12)
 
 
 def alloc_pcp(zone: Zone, rules: PcpRules, cpu: int, order: int, mt: int, below_high: bool = False, flags: int = 0) -> int:
@@ -370,57 +352,3 @@ def alloc_pcp(zone: Zone, rules: PcpRules, cpu: int, order: int, mt: int, below_
     pfn = zone.unpark(cpu, at)
     zone.take(pfn, order, mt)
     return pfn
-
-
-def free_pcp(zone: Zone, rules: PcpRules, cpu: int, pfn: int, order: int, mt: int, below_high: bool = False) -> int:
-    """Put a block that came back on a CPU's list, at the head, and drain what is too much.
-
-    Args:
-        zone: whose block it is.
-        rules: of the kernel.
-        cpu: the CPU that frees.
-        pfn: the block's head, given back and on no list.
-        order: 0..3 or 9.
-        mt: the type of its pageblock; a block of an ISOLATE pageblock goes past the lists, which the caller sees to.
-        below_high: the zone has no more free pages than its high watermark.
-
-    Returns:
-        The pages that drained to the free lists.
-
-    Source: free_unref_page_commit, mm/page_alloc.c, 6.12.
-
-    >>> from pagelab.mm.page_alloc import boot
-    >>> zone = boot(16); zone.pcp.append(PerCpuPages(3, 12))
-    >>> free_pcp(zone, PCP_6_12, 0, zone.give(alloc_pcp(zone, PCP_6_12, 0, 0, MOVABLE)), 0, MOVABLE)
-    0
-    >>> list(zone.pcp[0].lists[pindex(0, MOVABLE)])
-    [0, 1, 2]
-    """
-    at = pindex(order, mt)
-    zone.park(pfn, order, cpu, at)
-    count = rules.after_free(zone.pcp[cpu], order, below_high)
-    return rules.drain(zone, cpu, count, at) if count else 0
-
-
-def drain_all(zone: Zone, rules: PcpRules) -> int:
-    """Bring the pages of all CPUs' lists back to the free lists.
-
-    Args:
-        zone: whose pages they are.
-        rules: of the kernel.
-
-    Returns:
-        The pages that drained.
-
-    Source: drain_pages_zone, mm/page_alloc.c, 6.12.
-
-    >>> from pagelab.mm.page_alloc import boot
-    >>> zone = boot(16); zone.pcp.append(PerCpuPages(3, 12))
-    >>> _ = alloc_pcp(zone, PCP_6_12, 0, 0, MOVABLE); drain_all(zone, PCP_6_12), zone.pcp[0].count
-    (2, 0)
-    """
-    drained = 0
-    for cpu, pcp in enumerate(zone.pcp):
-        while pcp.count:
-            drained += rules.drain(zone, cpu, pcp.batch << PCP_BATCH_SCALE_MAX, 0)
-    return drained
