@@ -10,10 +10,13 @@ from dataclasses import dataclass
 
 from pagelab.mm.fallback import CLAIMABLE_ORDER
 from pagelab.mm.kernels import Kernel
+from pagelab.mm.pcp import pcp_allowed
 from pagelab.mm.units import NR_PAGE_ORDERS, PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER
 from pagelab.mm.zone import MIGRATE_PCPTYPES, MIGRATETYPES, MOVABLE
 from pagelab.real.learning import Learning, UnsureError
 from pagelab.real.trace import Event
+
+LOCKED = 3  # preempt depth inside a refill: the lists' lock and the zone's; a take at less comes past the lists
 
 
 @dataclass
@@ -58,7 +61,7 @@ def bypasses_lists(event: Event) -> bool:
     >>> bypasses_lists(Event(1, "free", 0, True, 3, 7, 0)), bypasses_lists(Event(1, "free", 0, False, 0, 7, 9))
     (True, False)
     """
-    return (event.order > 3 and event.order != PAGEBLOCK_ORDER) or (event.softirq and event.depth >= 3)
+    return not pcp_allowed(event.order) or (event.softirq and event.depth >= LOCKED)
 
 
 Kept = tuple[dict[int, Event], dict[int, int], dict[int, int]]

@@ -12,11 +12,9 @@ from pagelab.mm.pcp import pcp_allowed
 from pagelab.mm.per_cpu_pages import PerCpuPages
 from pagelab.mm.zone import MIGRATE_PCPTYPES
 from pagelab.real.ahead import Ahead
-from pagelab.real.buddy import Zones, bypasses_lists
+from pagelab.real.buddy import LOCKED, Zones, bypasses_lists
 from pagelab.real.learning import Learning
 from pagelab.real.trace import Event
-
-LOCKED = 3  # preempt depth inside a refill: the lists' lock and the zone's; a take at less comes past the lists
 
 
 @dataclass

@@ -13,8 +13,8 @@ from pagelab.mm.per_cpu_pages import NR_PCP_LISTS, PCP_ORDERS
 from pagelab.mm.units import PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER
 from pagelab.mm.zone import MIGRATE_PCPTYPES, MIGRATETYPES, MOVABLE
 from pagelab.real.ahead import Ahead
-from pagelab.real.buddy import Score, Zones, bypasses_lists
-from pagelab.real.counts import LOCKED, CountReplay
+from pagelab.real.buddy import LOCKED, Score, Zones, bypasses_lists
+from pagelab.real.counts import CountReplay
 from pagelab.real.learning import Learning
 from pagelab.real.trace import Event
 

@@ -14,9 +14,8 @@ from pagelab.mm.call import alloc_request, free_request, other_request
 from pagelab.mm.machine import NOTHING, Machine
 from pagelab.mm.zone import Zone
 from pagelab.real.archive import fail
-from pagelab.real.buddy import BuddyReplay, Zones, bypasses_lists
+from pagelab.real.buddy import LOCKED, BuddyReplay, Zones, bypasses_lists
 from pagelab.real.capture import Capture
-from pagelab.real.counts import LOCKED
 from pagelab.real.flags import page_states
 from pagelab.real.learning import UNKNOWN, Learning
 from pagelab.real.replay import BEGIN, END, TRACE, rules_of, zones_of
