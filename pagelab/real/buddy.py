@@ -64,6 +64,25 @@ def bypasses_lists(event: Event) -> bool:
     return not pcp_allowed(event.order) or (event.softirq and event.depth >= LOCKED)
 
 
+def is_second_of_take(before: Event | None, event: Event) -> bool:
+    """Tell whether a line says more of the take before it: on 6.12 the line of a fallback comes after that of the page it claimed for.
+
+    Args:
+        before: the line before, of the same CPU, or None.
+        event: the line.
+
+    Returns:
+        False for the line of a fallback that is itself a take.
+
+    Source: __rmqueue and rmqueue_bulk, mm/page_alloc.c, 6.12: trace_mm_page_alloc_zone_locked in __rmqueue_smallest.
+
+    >>> take, fallback = Event(1, "take", 0, False, 3, 7, 0), Event(2, "extfrag", 0, False, 3, 7, 0)
+    >>> is_second_of_take(take, fallback), is_second_of_take(fallback, fallback), is_second_of_take(None, fallback)
+    (True, False, False)
+    """
+    return event.kind == "extfrag" and before is not None and before.kind == "take" and before.pfn == event.pfn
+
+
 Kept = tuple[dict[int, Event], dict[int, int], dict[int, int]]
 
 
@@ -179,8 +198,7 @@ class BuddyReplay:
     def _fallback_6_12(self, zone: Learning, event: Event) -> None:
         """After a take of the same page this line says that its pageblock was claimed; else it is itself a take, by fallback."""
         _, theirs, owned = event.fallback
-        before = self._before.get(event.cpu)
-        if before and before.kind == "take" and before.pfn == event.pfn:
+        if is_second_of_take(self._before.get(event.cpu), event):
             for head in zone.free_heads(event.pfn) if owned else ():
                 if zone.block(head).mt != event.mt:
                     zone.move(head, event.mt)

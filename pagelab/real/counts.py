@@ -12,7 +12,7 @@ from pagelab.mm.pcp import pcp_allowed
 from pagelab.mm.per_cpu_pages import PerCpuPages
 from pagelab.mm.zone import MIGRATE_PCPTYPES
 from pagelab.real.ahead import Ahead
-from pagelab.real.buddy import LOCKED, Zones, bypasses_lists
+from pagelab.real.buddy import LOCKED, Zones, bypasses_lists, is_second_of_take
 from pagelab.real.learning import Learning
 from pagelab.real.trace import Event
 
@@ -130,8 +130,7 @@ class CountReplay:
         return zone in self._below
 
     def _take(self, zone: Learning, pcp: PerCpuPages, event: Event) -> None:
-        before = self._before.get(event.cpu)
-        if event.kind == "extfrag" and (not self.kernel.strict or (before and before.kind == "take" and before.pfn == event.pfn)):
+        if event.kind == "extfrag" and (not self.kernel.strict or is_second_of_take(self._before.get(event.cpu), event)):
             return
         if event.depth < LOCKED:
             self._below_high(zone, event.order)

@@ -13,7 +13,7 @@ from pagelab.mm.per_cpu_pages import NR_PCP_LISTS, PCP_ORDERS
 from pagelab.mm.units import PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER
 from pagelab.mm.zone import MIGRATE_PCPTYPES, MIGRATETYPES, MOVABLE
 from pagelab.real.ahead import Ahead
-from pagelab.real.buddy import LOCKED, Score, Zones, bypasses_lists
+from pagelab.real.buddy import LOCKED, Score, Zones, bypasses_lists, is_second_of_take
 from pagelab.real.counts import CountReplay
 from pagelab.real.learning import Learning
 from pagelab.real.trace import Event
@@ -133,8 +133,7 @@ class PerCpuReplay:
             self._change(event.pfn, order, event.mt)
         if self.strict and not owned:
             self._learn(event.pfn, theirs)
-        before = self._before.get(event.cpu)
-        if self.strict and not (before and before.kind == "take" and before.pfn == event.pfn) and pcp_allowed(event.order):
+        if self.strict and not is_second_of_take(self._before.get(event.cpu), event) and pcp_allowed(event.order):
             if event.depth >= LOCKED:
                 self._fill(zone, event)
             else:
@@ -232,7 +231,7 @@ class PerCpuReplay:
     def _learn_of_take(self, before: Event | None, event: Event) -> None:
         """Learn from a take on 6.12 that its pageblock had that type before, unless the line after it says that it was claimed just now."""
         if before and before.kind == "take":
-            claimed = event.kind == "extfrag" and event.pfn == before.pfn and event.fallback[2]
+            claimed = is_second_of_take(before, event) and event.fallback[2]
             if not claimed and self._types.get(before.pfn >> PAGEBLOCK_ORDER) == before.mt:
                 self._learn(before.pfn, before.mt)
 
