@@ -99,7 +99,7 @@ def _rmqueue_6_12(zone: Zone, order: int, mt: int, flags: int, mode: int) -> tup
 def _claim(zone: Zone, order: int, mt: int, flags: int) -> int:
     """Make a pageblock of another type ours, from the largest free block down: __rmqueue_claim."""
     for current in range(MAX_PAGE_ORDER, _min_order(order, flags) - 1, -1):
-        if not _claimable(current, mt):
+        if not claimable(current, mt):
             break
         head, theirs = _suitable(zone, current, FALLBACKS[mt])
         if head >= 0 and (pfn := _try_to_claim_block(zone, head, order, current, mt, theirs)) >= 0:
@@ -159,7 +159,7 @@ def _fallback_6_1(zone: Zone, order: int, mt: int, flags: int) -> bool:
         head, _ = _suitable(zone, current, FALLBACKS[mt])
         if head < 0:
             continue
-        whole = _claimable(current, mt)
+        whole = claimable(current, mt)
         if not whole:
             head, current, _ = _smallest(zone, order, FALLBACKS[mt])
         _steal_suitable_fallback(zone, head, current, mt, whole)
@@ -168,28 +168,61 @@ def _fallback_6_1(zone: Zone, order: int, mt: int, flags: int) -> bool:
 
 
 def _steal_suitable_fallback(zone: Zone, pfn: int, order: int, mt: int, whole: bool) -> None:
-    theirs, start = zone.block_type(pfn), pfn & -PAGEBLOCK_NR_PAGES
+    theirs = zone.block_type(pfn)
     if theirs != HIGHATOMIC and order >= PAGEBLOCK_ORDER:
         zone.relabel(pfn, order, mt)
-    elif theirs != HIGHATOMIC and whole and start <= zone.end_pfn - PAGEBLOCK_NR_PAGES:
-        # A pageblock cut by the zone's start moves from pfn on, one cut by its end not at all.
-        first = start if start >= zone.start_pfn else pfn
+    elif theirs != HIGHATOMIC and whole and (first := stolen_from(zone, pfn)) >= 0:
         free, movable = zone.census(first)
         for head in zone.free_heads(first):
             if head >= first:
                 zone.move(head, mt)
         if free + _alike(mt, theirs, free, movable) >= ENOUGH_PAGES:
-            zone.relabel(start, PAGEBLOCK_ORDER, mt)
+            zone.relabel(pfn & -PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER, mt)
         return
     zone.move(pfn, mt)
+
+
+def stolen_from(zone: Zone, pfn: int) -> int:
+    """Find the page from which on the free blocks of a pageblock move when 6.1 steals it.
+
+    Args:
+        zone: whose pageblock it is.
+        pfn: the free block that was found, of an order below 9.
+
+    Returns:
+        A pfn: the first of the pageblock, or the block itself where the zone's start cuts the pageblock; -1 where its end does: then the
+        block moves alone.
+
+    Source: steal_suitable_fallback and move_freepages_block, mm/page_alloc.c, 6.1.
+
+    >>> [stolen_from(Zone(1400, 100), pfn) for pfn in (110, 520, 1490)]
+    [110, 512, -1]
+    """
+    start = pfn & -PAGEBLOCK_NR_PAGES
+    if start > zone.end_pfn - PAGEBLOCK_NR_PAGES:
+        return -1
+    return start if start >= zone.start_pfn else pfn
 
 
 def _min_order(order: int, flags: int) -> int:
     return max(order, PAGEBLOCK_ORDER) if flags & ALLOC_NOFRAGMENT else order
 
 
-def _claimable(order: int, mt: int) -> bool:
-    """Tell whether a block is large enough to take its whole pageblock: should_try_claim_block, can_steal_fallback."""
+def claimable(order: int, mt: int) -> bool:
+    """Tell whether a free block of another type is large enough to try for its whole pageblock.
+
+    Args:
+        order: of the block, 0..10.
+        mt: migratetype that asks.
+
+    Returns:
+        True from order 4 on, and for UNMOVABLE and RECLAIMABLE always.
+
+    Source: should_try_claim_block, mm/page_alloc.c, 6.12; can_steal_fallback, 6.1.
+
+    >>> [order for order in range(11) if claimable(order, MOVABLE)], claimable(0, UNMOVABLE)
+    ([4, 5, 6, 7, 8, 9, 10], True)
+    """
     return order >= CLAIMABLE_ORDER or mt in (UNMOVABLE, RECLAIMABLE)
 
 

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from pagelab.mm.fallback import CLAIMABLE_ORDER
+from pagelab.mm.fallback import claimable, stolen_from
 from pagelab.mm.kernels import Kernel
 from pagelab.mm.pcp import pcp_allowed
 from pagelab.mm.units import NR_PAGE_ORDERS, PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER
@@ -65,7 +65,7 @@ def bypasses_lists(event: Event) -> bool:
 
 
 def is_second_of_take(before: Event | None, event: Event) -> bool:
-    """Tell whether a line says more of the take before it: on 6.12 the line of a fallback comes after that of the page it claimed for.
+    """Tell whether a line says more of the take before it: that on 6.12 the page's pageblock was claimed for it.
 
     Args:
         before: the line before, of the same CPU, or None.
@@ -74,7 +74,7 @@ def is_second_of_take(before: Event | None, event: Event) -> bool:
     Returns:
         False for the line of a fallback that is itself a take.
 
-    Source: __rmqueue and rmqueue_bulk, mm/page_alloc.c, 6.12: trace_mm_page_alloc_zone_locked in __rmqueue_smallest.
+    Source: __rmqueue_claim and __rmqueue_steal, mm/page_alloc.c, 6.12.
 
     >>> take, fallback = Event(1, "take", 0, False, 3, 7, 0), Event(2, "extfrag", 0, False, 3, 7, 0)
     >>> is_second_of_take(take, fallback), is_second_of_take(fallback, fallback), is_second_of_take(None, fallback)
@@ -187,13 +187,11 @@ class BuddyReplay:
         order = fallback.fallback[0]
         if order >= PAGEBLOCK_ORDER:
             zone.relabel(fallback.pfn, order, event.mt)
-        start = fallback.pfn & -PAGEBLOCK_NR_PAGES
-        whole = order < PAGEBLOCK_ORDER and (order >= CLAIMABLE_ORDER or event.mt != MOVABLE)
-        # A pageblock cut by the zone's start moves from the block on, one cut by its end not at all: steal_suitable_fallback.
-        first = start if start >= zone.start_pfn else fallback.pfn
-        heads = [head for head in zone.free_heads(start) if head >= first] if start <= zone.end_pfn - PAGEBLOCK_NR_PAGES else []
-        for head in heads if whole and heads else [fallback.pfn]:
-            zone.move(head, event.mt)
+        whole = order < PAGEBLOCK_ORDER and claimable(order, event.mt)
+        first = stolen_from(zone, fallback.pfn) if whole else -1
+        for head in zone.free_heads(fallback.pfn) if first >= 0 else [fallback.pfn]:
+            if head >= first:
+                zone.move(head, event.mt)
 
     def _fallback_6_12(self, zone: Learning, event: Event) -> None:
         """After a take of the same page this line says that its pageblock was claimed; else it is itself a take, by fallback."""
