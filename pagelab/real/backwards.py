@@ -8,10 +8,10 @@ from pagelab.real.archive import fail
 from pagelab.real.buddy import bypasses_lists
 from pagelab.real.capture import Capture
 from pagelab.real.proc import ZoneKey
-from pagelab.real.replay import TRACE
-from pagelab.real.trace import Event, read_events
+from pagelab.real.replay import TRACE, events
+from pagelab.real.trace import Event
 
-BEGIN = "SNAP0 begin"
+S0_BEGIN = "SNAP0 begin"
 TAKES = ("take", "extfrag", "isolate")
 
 
@@ -35,17 +35,17 @@ def free_at_start(capture: Capture) -> dict[ZoneKey, npt.NDArray[np.bool_]]:
     [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 3]
     """
     zones, free = capture.zoneinfo("S0"), {key: bitmap.copy() for key, bitmap in capture.free_pages("S0").items()}
-    events = []
-    for event in read_events(capture.lines(TRACE), capture.file_name(TRACE)):
-        if event.text == BEGIN:
+    moves = []
+    for event in events(capture):
+        if event.text == S0_BEGIN:
             break
         if event.kind == "lost":
             fail(
                 f"{capture.file_name(TRACE)} line {event.line}", "events are lost before the first snapshot", "a trace that has every event"
             )
         if _moves(event):
-            events.append((event.pfn, event.order, event.kind in TAKES))
-    for pfn, order, taken in reversed(events):
+            moves.append((event.pfn, event.order, event.kind in TAKES))
+    for pfn, order, taken in reversed(moves):
         for key, bitmap in free.items():
             at = pfn - (zones[key].start_pfn or 0)
             if 0 <= at < len(bitmap):

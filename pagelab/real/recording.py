@@ -18,8 +18,8 @@ from pagelab.real.buddy import LOCKED, BuddyReplay, Zones, bypasses_lists
 from pagelab.real.capture import Capture
 from pagelab.real.flags import page_states
 from pagelab.real.learning import UNKNOWN, Learning
-from pagelab.real.replay import BEGIN, END, TRACE, rules_of, zones_of
-from pagelab.real.trace import Event, read_events
+from pagelab.real.replay import S0_END, S1_BEGIN, TRACE, events, rules_of, zones_of
+from pagelab.real.trace import Event
 
 Step = tuple[Event, ...]
 
@@ -127,7 +127,7 @@ def record(capture: Capture, zone: str, node: int = 0, lines: tuple[int, int] | 
     of = zones[node, zone]
     of.paint(page_states(capture.kpageflags("S0")[of.start_pfn : of.end_pfn], of.start_pfn))
     first, last = lines or (0, 1 << 62)
-    steps = list(_steps(_events(capture, of, last), kernel.strict))
+    steps = list(_steps(_zone_events(capture, of, last), kernel.strict))
     model = Recording(of, version, steps, len(capture.zoneinfo("S0")[node, zone].pcp) or 1)
     begin = sum(_main(step).line < first for step in steps)
     if begin == len(steps):
@@ -137,15 +137,15 @@ def record(capture: Capture, zone: str, node: int = 0, lines: tuple[int, int] | 
     return Tape(model).then(map(_request, steps[begin:]))
 
 
-def _events(capture: Capture, zone: Zone, last: int) -> Iterator[Event]:
+def _zone_events(capture: Capture, zone: Zone, last: int) -> Iterator[Event]:
     """Yield the events between the snapshots that are about a zone's free lists."""
     if TRACE not in capture:
         fail(capture.name, f"{TRACE} is missing", "a capture with a trace of kmem events")
     on = False
-    for event in read_events(capture.lines(TRACE), capture.file_name(TRACE)):
-        if event.text == END or event.line > last:
+    for event in events(capture):
+        if event.text == S1_BEGIN or event.line > last:
             return
-        on = on or event.text == BEGIN
+        on = on or event.text == S0_END
         inside = on and zone.start_pfn <= event.pfn < zone.end_pfn
         if inside and (event.kind in ("take", "drain", "isolate", "extfrag") or (event.kind == "free" and bypasses_lists(event))):
             yield event

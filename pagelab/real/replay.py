@@ -24,7 +24,7 @@ from pagelab.real.proc import ZoneInfo, ZoneKey
 from pagelab.real.trace import Event, read_events
 
 TRACE = "trace.txt"
-BEGIN, END = "SNAP0 end", "SNAP1 begin"
+S0_END, S1_BEGIN = "SNAP0 end", "SNAP1 begin"
 HIGH_FRACTION = 8  # of a zone's managed pages, what per-CPU lists may hold at most: MIN_PERCPU_PAGELIST_HIGH_FRACTION
 
 
@@ -104,7 +104,7 @@ def replay(capture: Capture, belief: type[Zone] | None = None) -> Replay:
         found.notes.append(f"No replay: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing.")
         return found
     # A belief is about the free lists alone, for which nothing has to be looked up ahead.
-    ahead = Ahead(() if belief else _events(capture))
+    ahead = Ahead(() if belief else events(capture))
     if not belief and (reason := _cannot(ahead)):
         found.notes.append(f"No replay: {reason}.")
         return found
@@ -112,13 +112,32 @@ def replay(capture: Capture, belief: type[Zone] | None = None) -> Replay:
     if version != capture.kernel:
         found.notes.append(f"The rules of {version} are used for this kernel, {capture.kernel or 'whose version is not known'}.")
     run = _Run(capture, kernel, ahead, belief)
-    run.follow(_events(capture))
+    run.follow(events(capture))
     found.pages, found.fallbacks = run.buddy.score, run.buddy.fallbacks
     if not belief:
         found.percpu, found.refills, found.drains = run.percpu.score, run.counts.refills, run.counts.drains
     _free_set(capture, run.zones, found)
     _remarks(found, kernel, ahead)
     return found
+
+
+def events(capture: Capture) -> Iterator[Event]:
+    """Read the trace of a capture.
+
+    Args:
+        capture: with trace.txt.
+
+    Returns:
+        Its events, in the order of the lines.
+
+    Raises:
+        CaptureError: the trace is damaged or of another form.
+
+    >>> from pagelab.real.capture import example
+    >>> next((event.line, event.kind, event.text) for event in events(example("612-hi-256M-1cpu")))
+    (13, 'mark', 'TRACE ON')
+    """
+    return read_events(capture.lines(TRACE), capture.file_name(TRACE))
 
 
 def rules_of(version: str | None) -> tuple[str, Kernel]:
@@ -187,8 +206,8 @@ class _Run:
         between = self.percpu.counting = False
         for event in events:
             if event.kind == "mark":
-                between = self.percpu.counting = between or event.text == BEGIN
-                if event.text == END:
+                between = self.percpu.counting = between or event.text == S0_END
+                if event.text == S1_BEGIN:
                     break
                 continue
             if self.per_cpu and (between or self.boot):
@@ -198,15 +217,11 @@ class _Run:
         self.counts.finish()
 
 
-def _events(capture: Capture) -> Iterator[Event]:
-    return read_events(capture.lines(TRACE), capture.file_name(TRACE))
-
-
 def _cannot(ahead: Ahead) -> str:
     """Say why a trace cannot be followed, or ""."""
     if ahead.lost:
         return f"{ahead.lost:,} events of the trace were lost"
-    if absent := [mark for mark in (BEGIN, END) if mark not in ahead.marks]:
+    if absent := [mark for mark in (S0_END, S1_BEGIN) if mark not in ahead.marks]:
         return f"the trace has no mark {' and no mark '.join(repr(mark) for mark in absent)}"
     needed = {"take": "mm_page_alloc_zone_locked", "drain": "mm_page_pcpu_drain", "alloc": "mm_page_alloc", "free": "mm_page_free"}
     absent = [name for kind, name in needed.items() if not ahead.seen[kind]]
