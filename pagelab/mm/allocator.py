@@ -14,7 +14,7 @@ from .fallback import ALLOC_NOFRAGMENT, reserve_highatomic, validate_types
 from .gfp import ZONE_MOVABLE, ZONE_NAMES
 from .kernels import KERNELS
 from .page_alloc import rmqueue_smallest, split_page
-from .pcp import PCP_BATCH_SCALE_MAX, alloc_pcp, batch_of, high_of, pcp_allowed, pindex
+from .pcp import HIGH_FRACTION, PCP_BATCH_SCALE_MAX, alloc_pcp, batch_of, high_of, pcp_allowed, pindex
 from .per_cpu_pages import PerCpuPages
 from .units import NR_PAGE_ORDERS, PAGEBLOCK_ORDER
 from .watermark import ALLOC_HIGHATOMIC, ALLOC_RESERVES, Marks, Size, has_block, lowmem_reserve, watermarks
@@ -78,7 +78,7 @@ class Allocator:
         node, _, managed = self.sizes[z]
         cpus = sum(cpu * self.nodes // self.cpus == node for cpu in range(self.cpus)) or self.cpus
         batch, low = batch_of(managed), self.marks[z].low if self.marks else 0
-        high_max = managed // 8 if self.kernel.auto_tuned else low
+        high_max = managed // HIGH_FRACTION if self.kernel.auto_tuned else low
         return [PerCpuPages(batch, high_of(low, cpus, batch), high_of(high_max, cpus, batch)) for _ in range(self.cpus)]
 
     def _stand_on(self, zones: Sequence[Zone]) -> None:

@@ -16,6 +16,7 @@ from .zone import ISOLATE, MIGRATE_PCPTYPES, MOVABLE, RECLAIMABLE, UNMOVABLE, Zo
 
 PAGE_ALLOC_COSTLY_ORDER = 3
 PCP_BATCH_SCALE_MAX = 5
+HIGH_FRACTION = 8  # of a zone's managed pages, what per-CPU lists may hold at most: MIN_PERCPU_PAGELIST_HIGH_FRACTION
 
 
 def pcp_allowed(order: int) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pagelab.mm.kernels import KERNELS, Kernel
-from pagelab.mm.pcp import high_of
+from pagelab.mm.pcp import HIGH_FRACTION, high_of
 from pagelab.mm.per_cpu_pages import PerCpuPages
 from pagelab.mm.zone import Zone
 from pagelab.real.ahead import Ahead
@@ -25,7 +25,6 @@ from pagelab.real.trace import Event, read_events
 
 TRACE = "trace.txt"
 S0_END, S1_BEGIN = "SNAP0 end", "SNAP1 begin"
-HIGH_FRACTION = 8  # of a zone's managed pages, what per-CPU lists may hold at most: MIN_PERCPU_PAGELIST_HIGH_FRACTION
 
 
 @dataclass
