@@ -31,8 +31,7 @@ UNMOVABLE, MOVABLE, RECLAIMABLE, HIGHATOMIC, CMA, ISOLATE = range(6)
 MIGRATETYPES = ("unmovable", "movable", "reclaimable", "highatomic", "cma", "isolate")
 MIGRATE_PCPTYPES = 3
 
-HELD, PCP, IN_USE, HOLE, RESERVED, NOT_HEAD = 0x60, 0x70, 0x80, 0xE0, 0xF0, 0xFF
-_FREE_END = len(MIGRATETYPES) << 4
+HELD, PCP, IN_USE, HOLE, RESERVED, NOT_HEAD = 0x60, 0x70, 0x80, 0xE0, 0xF0, 0xFF  # a state below HELD is free
 
 Snapshot = tuple[bytes, bytes, bytes, bytes]
 
@@ -142,7 +141,7 @@ class Zone:
     def page_is_buddy(self, pfn: int, order: int) -> bool:
         """Tell whether a free block of exactly this order has its head at pfn, in this zone."""
         state = self.state[pfn - self.base]
-        return state < _FREE_END and state & 15 == order
+        return state < HELD and state & 15 == order
 
     def take(self, pfn: int, order: int, mt: int) -> None:
         """Mark a block that is on no list as in use."""
@@ -223,7 +222,7 @@ class Zone:
         for head, state in self.pageblock(pfn):
             if head < pfn:
                 continue
-            if state < _FREE_END:
+            if state < HELD:
                 free += 1 << (state & 15)
             elif state & 0xF0 == IN_USE | MOVABLE << 4:
                 movable += 1 << (state & 15)
@@ -246,7 +245,7 @@ class Zone:
 
     def free_heads(self, pfn: int) -> list[int]:
         """Return the heads of the free blocks in the pageblock of pfn, in ascending order."""
-        return [head for head, state in self.pageblock(pfn) if state < _FREE_END]
+        return [head for head, state in self.pageblock(pfn) if state < HELD]
 
     def in_use(self, pfn: int) -> int:
         """Return the order of the block in use whose head is pfn, or -1 if there is none."""
@@ -341,7 +340,7 @@ class Zone:
                 raise ValueError(f"zone {self.name}: a block of order {state & 15} at {pfn} is too large")
             if state < HOLE and pfn & (expected - pfn - 1):
                 raise ValueError(f"zone {self.name}: a block of order {state & 15} cannot start at {pfn}")
-            if (state < _FREE_END or pfn in listed) and listed.get(pfn) != state:
+            if (state < HELD or pfn in listed) and listed.get(pfn) != state:
                 raise ValueError(f"zone {self.name}: the lists and the state of page {pfn} disagree")
         if expected != self.base + len(self.state):
             raise ValueError(f"zone {self.name}: the last block ends at {expected}")

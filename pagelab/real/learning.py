@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pagelab.mm.free_set import free_blocks
 from pagelab.mm.units import MAX_PAGE_ORDER, NR_PAGE_ORDERS, PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER
-from pagelab.mm.zone import IN_USE, MIGRATE_PCPTYPES, MOVABLE, NOT_HEAD, UNMOVABLE, Zone
+from pagelab.mm.zone import HELD, IN_USE, MIGRATE_PCPTYPES, MOVABLE, NOT_HEAD, UNMOVABLE, Zone
 
 # The list on which blocks of unknown type are kept: that of isolated pageblocks on a kernel with CMA, which no trace here shows.
 UNKNOWN = 5
@@ -161,7 +161,7 @@ class Learning(Zone):
         for order in range(NR_PAGE_ORDERS):
             head = pfn & -(1 << order)
             state = self.state[head - self.base]
-            if state < 0x60 and state & 15 >= order:
+            if state < HELD and state & 15 >= order:
                 return head, state & 15
         return None
 
@@ -216,4 +216,4 @@ class Learning(Zone):
 
     def free_pages(self) -> NDArray[np.bool_]:
         """Return a bool array, shape (nr_pages,): True where the page is on a free list."""
-        return self.page_states() < 0x60
+        return self.page_states() < HELD

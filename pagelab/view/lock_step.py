@@ -14,7 +14,7 @@ from ..lab.request import to_text
 from ..lab.tape import Tape
 from ..mm.machine import Machine
 from ..mm.units import PAGEBLOCK_NR_PAGES
-from ..mm.zone import MIGRATETYPES, Zone
+from ..mm.zone import HELD, MIGRATETYPES, Zone
 from .columns import Moment, moment
 from .difference import Difference, Labels, difference, difference_sentence, difference_table, first_difference, state_words
 from .drawing import Drawing, Rect
@@ -87,7 +87,7 @@ def _outlines(drawing: Drawing, where: Layout, found: Difference, side: int) -> 
             drawing.quad(rect.grown(0.5), None, "paper", 1)
             drawing.quad(rect.grown(-0.5), None, "ink", 1)
             said = state_words(states[side])
-            both_free = max(states) < 0x60
+            both_free = max(states) < HELD
             if both_free and h >= 12 and w >= 5.6 * len(said) + 8 and where.cells.size > 64:
                 drawing.word(x + w / 2, y + h / 2, said, "ink", align="center")
 

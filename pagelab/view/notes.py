@@ -2,7 +2,7 @@
 
 from ..lab.caption import span
 from ..mm.act import Act, Asked, Compared, Counted, Given, Linked, Migrated, Moved, Parked, Relabelled, Taken, Unlinked, Unparked
-from ..mm.zone import MIGRATETYPES
+from ..mm.zone import HELD, MIGRATETYPES
 from .columns import Moment, pageblocks
 from .drawing import Drawing, Rect
 from .layout import Layout
@@ -20,7 +20,7 @@ def free_in_pageblocks(now: Moment) -> dict[int, int]:
     >>> free_in_pageblocks(moment(scenario.text("alloc 0", 1024), 1, 0))
     {0: 511, 512: 512}
     """
-    free = now.zone.page_states() < 0x60
+    free = now.zone.page_states() < HELD
     firsts = pageblocks(now.zone)
     edges = [*firsts, now.zone.end_pfn]
     return {pfn: int(free[pfn - firsts[0] : end - firsts[0]].sum()) for pfn, end in zip(firsts, edges[1:], strict=True)}
