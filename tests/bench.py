@@ -28,7 +28,9 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from pagelab.lab.tape import Tape
-from pagelab.mm.machine import FREE, NOTHING, REFUSED, Machine, alloc_request, free_received, free_request, machine
+from pagelab.mm.allocator import REFUSED
+from pagelab.mm.call import FREE, alloc_request, free_received, free_request
+from pagelab.mm.machine import NOTHING, Machine, machine
 from pagelab.mm.page_alloc import alloc_pages, boot, free_pages, hand_over
 from pagelab.mm.units import MAX_PAGE_ORDER, NR_PAGE_ORDERS, to_pages
 from pagelab.mm.zone import Zone

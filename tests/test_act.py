@@ -27,7 +27,9 @@ from pagelab.mm.act import (
     held_block,
     redo,
 )
-from pagelab.mm.machine import REFUSED, Machine, alloc_request, free_request
+from pagelab.mm.allocator import REFUSED
+from pagelab.mm.call import alloc_request, free_request
+from pagelab.mm.machine import Machine
 from pagelab.mm.page_alloc import alloc_pages, boot, free_pages, split_page
 from pagelab.mm.page_isolation import isolate, unisolate
 from pagelab.mm.per_cpu_pages import PerCpuPages

@@ -8,7 +8,8 @@ from zones import contents
 from pagelab.lab.scenario import some_free, text
 from pagelab.lab.tape import Tape
 from pagelab.mm.act import Linked, Moved, Parked, Unparked
-from pagelab.mm.machine import REFUSED, machine
+from pagelab.mm.allocator import REFUSED
+from pagelab.mm.machine import machine
 from pagelab.mm.page_alloc import boot
 from pagelab.mm.zone import MOVABLE, NOT_HEAD, UNMOVABLE
 from pagelab.view.columns import Entry, cpu_lists, list_type, moment, orders_of, pageblocks, shown_list, strip, types_of

@@ -2,15 +2,9 @@ import pytest
 from zones import contents, lists
 
 from pagelab.mm.act import Asked
-from pagelab.mm.machine import (
-    NOTHING,
-    REFUSED,
-    Machine,
-    alloc_request,
-    free_received,
-    free_request,
-    machine,
-)
+from pagelab.mm.allocator import REFUSED
+from pagelab.mm.call import alloc_request, free_received, free_request
+from pagelab.mm.machine import NOTHING, Machine, machine
 from pagelab.mm.page_alloc import boot
 from pagelab.mm.zone import MOVABLE, UNMOVABLE
 

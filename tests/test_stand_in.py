@@ -25,7 +25,8 @@ from pagelab.lab.stand_in import (
     OneMerge,
     Shatter,
 )
-from pagelab.mm.machine import FREE, REFUSED, alloc_request, free_received
+from pagelab.mm.allocator import REFUSED
+from pagelab.mm.call import FREE, alloc_request, free_received
 from pagelab.mm.zone import MOVABLE, UNMOVABLE, Zone
 
 ALL = [LifoOnly, Fifo, LowestAddress, OneMerge, Neighbour, NeverMerge, Shatter, LargestFirst]

@@ -9,18 +9,9 @@ from zones import MOVE, contents, lists
 from pagelab.lab.request import RequestError
 from pagelab.lab.tape import KEYFRAME, Tape
 from pagelab.mm.act import Asked, redo
-from pagelab.mm.call import other_request
-from pagelab.mm.machine import (
-    COMPACTED,
-    FREE,
-    NOTHING,
-    REFUSED,
-    Machine,
-    alloc_request,
-    free_received,
-    free_request,
-    machine,
-)
+from pagelab.mm.allocator import REFUSED
+from pagelab.mm.call import FREE, alloc_request, free_received, free_request, other_request
+from pagelab.mm.machine import COMPACTED, NOTHING, Machine, machine
 from pagelab.mm.page_alloc import boot
 
 MOVES = st.lists(MOVE, max_size=6) | st.lists(MOVE, min_size=15, max_size=40)

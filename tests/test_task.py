@@ -14,7 +14,8 @@ from pagelab.lab.task import (
     refuse_with_most_free,
     whole_again,
 )
-from pagelab.mm.machine import Machine, alloc_request
+from pagelab.mm.call import alloc_request
+from pagelab.mm.machine import Machine
 from pagelab.mm.page_alloc import boot
 
 PAIRS = "free 1; free 2; " + "; ".join(f"free {pfn}" for pfn in range(4, 32, 2))

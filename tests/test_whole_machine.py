@@ -10,8 +10,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from zones import contents
 
 from pagelab.mm.act import Asked, Refused
+from pagelab.mm.allocator import REFUSED
 from pagelab.mm.call import alloc_request, exact_request, free_received, free_request, other_request, unpack
-from pagelab.mm.machine import COMPACTED, NOTHING, REFUSED, Machine, machine
+from pagelab.mm.machine import COMPACTED, NOTHING, Machine, machine
 from pagelab.mm.page_alloc import hand_over
 from pagelab.mm.zone import Zone
 

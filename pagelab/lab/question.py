@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from ..mm.allocator import REFUSED
 from ..mm.call import unpack
 from ..mm.free_set import free_blocks, free_counts
 from ..mm.free_state import SinglyLinked
-from ..mm.machine import REFUSED, Machine
+from ..mm.machine import Machine
 from ..mm.pcp import batch_of
 from ..mm.units import NR_PAGE_ORDERS, PAGEBLOCK_NR_PAGES, get_order
 from ..mm.zone import IN_USE, MIGRATETYPES, UNMOVABLE, Zone

@@ -4,8 +4,9 @@ import random
 from collections.abc import Container
 
 from ..mm.boot import boot_machine
+from ..mm.call import free_request
 from ..mm.gfp import ZONE_NORMAL
-from ..mm.machine import Machine, free_request, machine
+from ..mm.machine import Machine, machine
 from ..mm.units import PAGEBLOCK_NR_PAGES, to_pages
 from ..mm.watermark import Size, min_free_kbytes
 from ..mm.zone import IN_USE, MOVABLE

@@ -5,15 +5,8 @@ from copy import copy
 from typing import Any, Self
 
 from .act import Act, Asked, Checked, Refused, Relabelled, Watched, redo
-from .allocator import REFUSED as REFUSED
-from .allocator import Allocator
-from .call import FREE as FREE
-from .call import NUMBER_END, Call, unpack
-from .call import REF as REF
-from .call import alloc_request as alloc_request
-from .call import exact_request as exact_request
-from .call import free_received as free_received
-from .call import free_request as free_request
+from .allocator import REFUSED, Allocator
+from .call import FREE, NUMBER_END, REF, Call, alloc_request, exact_request, free_request, unpack
 from .gfp import GFP_KERNEL, Gfp, gfp_migratetype
 from .page_alloc import boot, rmqueue_smallest
 from .units import PAGE_SIZE, PAGEBLOCK_ORDER, get_order, to_pages
@@ -32,7 +25,7 @@ class Machine(Allocator):
             notebooks 01 and 02 tell.
 
     >>> machine = Machine(boot(16))
-    >>> machine.apply(alloc_request(0), []), machine.apply(free_received(0), [0]) == NOTHING
+    >>> machine.apply(alloc_request(0), []), machine.apply(free_request(0), [0]) == NOTHING
     (0, True)
     """
 

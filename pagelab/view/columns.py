@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from ..lab.tape import Tape
 from ..mm.act import Act, Asked, Checked, Compared, Counted, Linked, Looked, Moved, Parked, Refused, Relabelled, Unlinked, Unparked
+from ..mm.allocator import REFUSED
 from ..mm.call import unpack
-from ..mm.machine import REFUSED, Machine
+from ..mm.machine import Machine
 from ..mm.per_cpu_pages import PCP_ORDERS
 from ..mm.units import NR_PAGE_ORDERS, PAGEBLOCK_NR_PAGES
 from ..mm.zone import MIGRATE_PCPTYPES, MIGRATETYPES, MOVABLE, RECLAIMABLE, UNMOVABLE, Zone

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from ..lab.caption import span
 from ..lab.tape import Tape
-from ..mm.machine import REFUSED, Machine
+from ..mm.allocator import REFUSED
+from ..mm.machine import Machine
 from ..mm.units import PAGEBLOCK_NR_PAGES
 from ..mm.zone import HELD, HOLE, IN_USE, MIGRATETYPES, PCP, Zone
 from .columns import Moment, pageblocks
