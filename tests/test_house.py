@@ -20,8 +20,8 @@ MODULES = sorted(path.relative_to(PACKAGE).with_suffix("").as_posix() for path i
 TABLE = {
     "mm/": (
         "__init__ units per_cpu_pages zone act free_set page_alloc fallback page_isolation pcp fragmentation compaction gfp watermark call "
-        "zonelist kernels allocator machine boot slab_layout slab_common percpu_sheaves slab slab_check slab_act slab_call slub slab_debug sheaf slab_machine "
-        "two_words struct_page free_state memmap dax sg"
+        "zonelist kernels allocator machine boot slab_layout slab_common percpu_sheaves slab slab_check slab_act slab_call slub slab_debug "
+        "sheaf slab_machine two_words struct_page free_state memmap dax sg"
     ),
     "lab/": (
         "__init__ request tape scenario extfrag machine_caption caption slab_caption form trace_question slab_question question stand_in "

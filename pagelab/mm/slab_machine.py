@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 from .act import Asked, Refused
+from .allocator import REFUSED
 from .call import FREE, alloc_request, free_request
-from .machine import NOTHING, REFUSED, Machine
+from .machine import NOTHING, Machine
 from .page_alloc import boot
 from .slab import IN_USE, OBJECT, PAGE_BITS, PAGE_WORDS, WORD_SHIFT, KmemCache
 from .slab_act import SLAB_ACTS, Called, WatchedCache, redo
