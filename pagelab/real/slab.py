@@ -1,7 +1,7 @@
 """Hold the slab caches of a captured machine against the model's geometry.
 
-The model is given what a cache was made with (object size, alignment, flags, constructor), the number of CPUs and the kernel's version. What
-the kernel made of that is compared, not used; only where a capture does not tell of constructors does the size of a slot tell of one.
+The model is given what a cache was made with (object size, alignment, flags, constructor), the number of CPUs and the kernel's version.
+What the kernel made of that is compared, not used; only where a capture does not tell of constructors does the size of a slot tell of one.
 """
 
 from collections.abc import Iterator

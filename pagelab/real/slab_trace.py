@@ -1,103 +1,111 @@
 """Check the objects of a captured kmem trace: where they lie in their slabs, how they are aligned, which one is used next.
 
-The table of /sys/kernel/slab gives the slots; only events between the snapshots count. A pointer tells all of that: pages are mapped in a row
-from an address that is a multiple of any block's size, so an object's place in its block is what its address leaves over.
+Only events between the snapshots count. The kernel sees all pages in a row, from an address that is a multiple of every block's size: so
+what an address leaves over tells where in its slab an object lies, and the table of /sys/kernel/slab tells where objects may begin.
 """
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from pagelab.mm.units import PAGE_SIZE, get_order
 from pagelab.real.archive import fail, shorten
 from pagelab.real.capture import Capture
-from pagelab.real.replay import BEGIN, END, TRACE, rules_of
+from pagelab.real.replay import S0_END, S1_BEGIN, TRACE, rules_of
 from pagelab.real.slab import TABLE
 from pagelab.real.slabinfo import SlabRow, parse_slab_table
 from pagelab.real.trace import LAYOUT, LINE
 
 WORD = 8
-KERNEL_HALF = 1 << 63  # an address of the kernel is above; what %p makes of one is below
+CLASSES = (8, 16, 32, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096, 8192)  # bytes; kmalloc of more takes whole pages
+KERNEL_HALF = 1 << 63  # addresses of the kernel are above it; what %p makes of one, to hide it, is below
 MAX_LIVE = 1 << 20  # objects that are remembered at a time
 
-_POINTER = r"call_site=\S{1,300} ptr=(\S{1,40})"
-_ALLOC = re.compile(_POINTER + r" bytes_req=(\d{1,19}) bytes_alloc=(\d{1,19}) gfp_flags=\S+(?: node=-?\d{1,9})?(?: accounted=(\w+))?", re.ASCII)
-_FREE = re.compile(_POINTER + r"(?: name=(.{1,200}))?", re.ASCII)
-_FORMS = {"kmalloc": _ALLOC, "kmem_cache_alloc": _ALLOC, "kfree": _FREE, "kmem_cache_free": _FREE}
-_HEX = re.compile(r"(?:0x)?[0-9a-fA-F]{1,16}", re.ASCII)
+_POINTER = r"call_site=\S{1,300} ptr=(?:0x)?([0-9a-fA-F]{1,16}|\([_a-z]{3,16}\)) ?"
+_BYTES = r"bytes_req=(\d{1,18}) bytes_alloc=([1-9]\d{0,17}) gfp_flags=\S+(?: node=-?\d{1,9})?(?: accounted=(true|false))?"
+_FORMS = {
+    name: re.compile(_POINTER + fields, re.ASCII)
+    for name, fields in {"kmalloc": _BYTES, "kmem_cache_alloc": _BYTES, "kfree": "", "kmem_cache_free": r"name=(.{1,200})"}.items()
+}
+_NULL = ("(null)", "(nil)")
 
-Key = tuple[str, int, str | None]
+Key = tuple[str, str, str | None]
 
 
 @dataclass
-class SlabTrace:
-    """What a trace says of the objects.
+class Objects:
+    """What was counted.
 
-    Attributes:
-        checked: whether it has such events, with addresses.
-        free_pointers, on_boundary: pointers given to kmem_cache_free, and those where a slot's object begins.
-        kmalloc_pointers, aligned: pointers that kmalloc returned, and those that its size class allows.
-        lifo_checked, lifo: allocations after a free of the same kind, and those that got the object that was freed.
-        first: in words, the first pointer that is wrong.
-        notes: a sentence each.
+    free_pointers, on_boundary: pointers given to kmem_cache_free, and those where an object may begin. kmalloc_pointers, aligned: pointers
+    that kmalloc returned, and those that are aligned as their size class is. lifo_checked, lifo: allocations that follow a free of their
+    kind (event, bytes, accounted or not), and those that got the object freed.
     """
 
-    checked: bool = False
     free_pointers: int = 0
     on_boundary: int = 0
     kmalloc_pointers: int = 0
     aligned: int = 0
     lifo_checked: int = 0
     lifo: int = 0
-    first: str = ""
-    notes: list[str] = field(default_factory=list)
+
+
+class SlabTrace(NamedTuple):
+    """What a trace says of its objects; objects is None where it does not tell. notes: a sentence each."""
+
+    objects: Objects | None = None
+    notes: tuple[str, ...] = ()
 
     @property
-    def wrong(self) -> int:
-        """How many pointers are wrong. Which object comes next is no rule of one number: CPUs and slabs take turns."""
-        return self.free_pointers - self.on_boundary + self.kmalloc_pointers - self.aligned
+    def wrong(self) -> bool:
+        """Whether a pointer is wrong. That the object freed last is used first is no law: CPUs and slabs take turns."""
+        found = self.objects or Objects()
+        return found.on_boundary < found.free_pointers or found.aligned < found.kmalloc_pointers
 
     def as_json(self) -> dict[str, Any]:
         """Give the counts as JSON values."""
-        names = ("free_pointers", "on_boundary", "kmalloc_pointers", "aligned", "lifo_checked", "lifo")
-        return {"slab_trace": {name: getattr(self, name) for name in names} if self.checked else None}
+        return {"slab_trace": asdict(self.objects) if self.objects else None}
 
-    def as_text(self) -> Iterable[str]:
+    def as_text(self) -> Iterator[str]:
         """Give the counts as lines, if there are any."""
-        if self.checked:
-            for name, all_of, right, where in (
-                ("objects freed", self.free_pointers, self.on_boundary, "on an object's boundary"),
-                ("objects of kmalloc", self.kmalloc_pointers, self.aligned, "aligned to their size class"),
+        if found := self.objects:
+            for name, right, pointers, where in (
+                ("objects freed", found.on_boundary, found.free_pointers, "on a boundary"),
+                ("objects of kmalloc", found.aligned, found.kmalloc_pointers, "aligned"),
             ):
-                yield f"  {name}: {right:,} of {all_of:,} {where}" + (f", {all_of - right:,} WRONG" if right < all_of else "")
-            yield f"  last freed, first used: {self.lifo:,} of {self.lifo_checked:,}"
+                yield f"  {name}: {right:,} of {pointers:,} {where}" + (f", {pointers - right:,} WRONG" if right < pointers else "")
+            yield f"  last freed, first used: {found.lifo:,} of {found.lifo_checked:,}"
 
 
 class Slots(NamedTuple):
-    """Where the objects of a cache begin. size: of a slot in bytes. objects, order: of a slab. pad: bytes of a slot before the object."""
+    """The slots of a slab. size: bytes of each; pad: those before its object. objects: how many. order: of the slab's pages."""
 
     size: int
+    pad: int
     objects: int
     order: int
-    pad: int
 
-    def hold(self, pointer: int) -> bool:
-        """Tell whether an object may begin at an address."""
-        at = pointer % (PAGE_SIZE << self.order) - self.pad
-        return at >= 0 and at % self.size == 0 and at // self.size < self.objects
+    def begins(self, pointer: int) -> bool:
+        """Tell whether an object of such a slab may begin at an address.
+
+        >>> [Slots(size=96, pad=0, objects=42, order=0).begins(0xFFFF888000001000 + at) for at in (0, 96, 100, 42 * 96)]
+        [True, True, False, False]
+        """
+        index, rest = divmod(pointer % (PAGE_SIZE << self.order) - self.pad, self.size)
+        return rest == 0 and 0 <= index < self.objects
 
     def smallest(self) -> "Slots":
         """Return the slots of the slab that is taken when memory is short: the smallest that holds an object."""
         order = get_order(-(-self.size // PAGE_SIZE))
-        return Slots(self.size, (PAGE_SIZE << order) // self.size, order, self.pad)
+        return self._replace(objects=(PAGE_SIZE << order) // self.size, order=order)
 
 
 def slab_trace(capture: Capture) -> SlabTrace:
-    """Check the kmalloc, kfree, kmem_cache_alloc and kmem_cache_free events between the snapshots of a capture.
+    """Check the events kmalloc, kfree, kmem_cache_alloc and kmem_cache_free between the snapshots of a capture.
 
     Args:
-        capture: with trace.txt, recorded with no_hash_pointers; with slab.tsv too for the slots.
+        capture: with trace.txt, recorded with no_hash_pointers; with slab.tsv too, for the slots.
 
     Returns:
         The SlabTrace.
@@ -108,121 +116,182 @@ def slab_trace(capture: Capture) -> SlabTrace:
     Source: include/trace/events/kmem.h, 6.12.
 
     >>> from pagelab.real.capture import example
-    >>> found = slab_trace(example("612-slab-768M-1cpu"))
-    >>> found.free_pointers == found.on_boundary > 1_000
-    True
+    >>> found = slab_trace(example("612-slab-768M-1cpu")).objects
+    >>> found.on_boundary == found.free_pointers, found.aligned == found.kmalloc_pointers
+    (True, True)
     """
     if TRACE not in capture:
         return SlabTrace()
-    run = _Run(_slots(capture), alignment_of(rules_of(capture.kernel)[0]), capture.file_name(TRACE))
+    run = _Run(slots_of(capture), alignment_of(rules_of(capture.kernel)[0]), capture.file_name(TRACE))
     run.follow(capture.lines(TRACE))
     return run.result()
 
 
+def slots_of(capture: Capture) -> dict[str, Slots]:
+    """Find the slots of each cache, by every name that it has in a slab.tsv; the latest counts.
+
+    Args:
+        capture: with slab.tsv in any snapshot.
+
+    Returns:
+        The Slots by name of the cache; caches of which the table does not tell all are left out.
+
+    Raises:
+        CaptureError: a file is damaged or of another form.
+
+    >>> from pagelab.real.capture import example
+    >>> slots_of(example("612-slab-768M-1cpu"))["filp"]
+    Slots(size=192, pad=0, objects=21, order=0)
+    """
+    found: dict[str, Slots] = {}
+    for snapshot in capture.snapshots:
+        if f"{snapshot}.{TABLE}" in capture:
+            name = f"{snapshot}.{TABLE}"
+            rows = {row.name: row for row in parse_slab_table(capture.text(name), capture.file_name(name))}
+            for row in rows.values():
+                if slots := _slots(rows.get(row.link, row)):
+                    found[row.name] = slots
+    return found
+
+
 def alignment_of(version: str) -> Callable[[int], int]:
-    """Tell how a kernel aligns what kmalloc returns.
+    """Tell how a kernel aligns what kmalloc returns: 6.1 where the size class is a power of two, later to what the class can be divided by.
 
     Args:
         version: one of those that `rules_of` gives.
 
     Returns:
-        A function from the bytes of a size class to the alignment in bytes.
+        A function from the bytes asked for to the alignment in bytes.
 
-    Source: kmalloc alignment in Documentation/core-api/memory-allocation.rst; new_kmalloc_cache, mm/slab_common.c, 6.1 and 6.12.
+    Source: new_kmalloc_cache and kmalloc_size_roundup, mm/slab_common.c, 6.1 and 6.12.
 
-    >>> [(alignment_of("6.1")(size), alignment_of("6.12")(size)) for size in (8, 96, 192, 256)]
-    [(8, 8), (8, 32), (8, 64), (256, 256)]
+    >>> [(alignment_of("6.1")(size), alignment_of("6.12")(size)) for size in (5, 90, 192, 200, 9000)]
+    [(8, 8), (8, 32), (8, 64), (256, 256), (16384, 16384)]
     """
-    return _power_of_two if version == "6.1" else _divisor
+    return _alignment_6_1 if version == "6.1" else _alignment
+
+
+def _alignment(size: int) -> int:
+    """Return the largest power of two that divides the size class."""
+    size_class = CLASSES[bisect_left(CLASSES, size)] if size <= CLASSES[-1] else PAGE_SIZE << get_order(-(-size // PAGE_SIZE))
+    return size_class & -size_class
+
+
+def _alignment_6_1(size: int) -> int:
+    return WORD if 64 < size <= 96 or 128 < size <= 192 else _alignment(size)
+
+
+def _slots(row: SlabRow) -> Slots | None:
+    if not (row.slab_size and row.objs_per_slab) or row.order is None:
+        return None
+    pad = -(-WORD // (row.align or WORD)) * (row.align or WORD) if row.red_zone else 0
+    return Slots(row.slab_size, pad, row.objs_per_slab, row.order)
 
 
 class _Run:
-    """One pass over the lines; ended holds why it gives nothing."""
+    """One pass over the lines of a trace."""
 
     def __init__(self, slots: dict[str, Slots], alignment: Callable[[int], int], place: str) -> None:
         self.slots, self.alignment, self.place = slots, alignment, place
-        self.found = SlabTrace()
-        self.seen = self.hashed = False
+        self.found = Objects()
+        self.first = ""
         self.marks: set[str] = set()
+        self.seen = self.counted = self.hashed = False
         self.lost = self.unknown = self.smaller = 0
         self.live: dict[int, Key] = {}
-        self.freed: dict[Key, int] = {}  # by kind of allocation: the object if its last event was a free, else 0
+        self.freed: dict[Key, int] = {}  # of each kind: the object, if its last event was a free
         self.do = {"kmalloc": self._kmalloc, "kmem_cache_alloc": self._alloc, "kfree": self._free, "kmem_cache_free": self._cache_free}
 
     def follow(self, lines: Iterable[tuple[int, str]]) -> None:
-        match, between = LINE.match, False
+        """Follow the lines up to the second snapshot, or to a pointer that is hashed."""
+        match, forms, between = LINE.match, _FORMS, False
         for number, text in lines:
             found = match(text)
             if not found:
-                if text.startswith("CPU:") and between:
-                    self.lost += 1
-                    self._forget()
-                elif text.strip() and not text.startswith(("#", "CPU:")):
+                if text.startswith("CPU:"):
+                    self._lost(between)
+                elif text.strip() and not text.startswith("#"):
                     fail(f"{self.place} line {number}", f"{shorten(text)} is not understood", LAYOUT)
-                continue
-            name = found[4]
-            if name in _FORMS:
+            elif found[4] in forms:
                 self.seen = True
-                if between and not self._event(number, name, found[5]):
-                    return
-            elif name == "tracing_mark_write":
+                if between:
+                    self._event(f"line {number}", found[4], found[5])
+            elif found[4] == "tracing_mark_write" and found[5].strip() in (S0_END, S1_BEGIN):
                 self.marks.add(found[5].strip())
-                between = BEGIN in self.marks
-                if END in self.marks and between:
-                    return
+                between = S0_END in self.marks
+            if self.hashed or len(self.marks) == 2:
+                return
 
     def result(self) -> SlabTrace:
-        found, missing = self.found, [mark for mark in (BEGIN, END) if mark not in self.marks]
+        """Say what was found, or why there is nothing."""
+        missing = [repr(mark) for mark in (S0_END, S1_BEGIN) if mark not in self.marks]
         if self.hashed:
-            reason = "its pointers are hashed; no_hash_pointers on the kernel's command line would show them"
-        elif self.seen and missing:
-            reason = f"the trace has no mark {' and no mark '.join(map(repr, missing))}"
-        else:
-            reason = ""
-        if reason:
-            return SlabTrace(notes=[f"Objects of the trace are not checked: {reason}."])
-        if found.first:
-            found.notes.append(f"First wrong object: {found.first}.")
-        for count, words in (
-            (self.unknown, f"freed objects are not checked, because {TABLE} does not tell the slots of their caches"),
-            (self.smaller, "freed objects lie on a boundary only if their slabs are smaller than usual, as when memory is short"),
-            (self.lost, "times events of the trace were lost; what is used next is counted afresh after each"),
-        ):
-            if count:
-                found.notes.append(f"{count:,} {words}.")
-        return found
+            return SlabTrace(None, ("Objects are not checked: the trace's pointers are hashed, for want of no_hash_pointers at boot.",))
+        if self.seen and missing:
+            return SlabTrace(None, (f"Objects are not checked: the trace has no mark {' and no mark '.join(missing)}.",))
+        told = {
+            f"{self.unknown:,} objects freed are not checked: {TABLE} does not tell the slots of their caches": self.unknown,
+            f"{self.smaller:,} objects freed are on a boundary if their slabs are small ones, as when memory is short": self.smaller,
+            f"Events were lost {self.lost:,} times; which object is used next is counted afresh after each": self.lost,
+            f"First wrong object: {self.first}": self.first,
+        }
+        return SlabTrace(self.found, tuple(f"{note}." for note, there in told.items() if there)) if self.counted else SlabTrace()
 
-    def _event(self, number: int, name: str, text: str) -> bool:
-        """Follow one event; False if its pointer is hashed."""
+    def _event(self, where: str, name: str, text: str) -> None:
         fields = _FORMS[name].match(text)
-        if not fields or (name == "kmem_cache_free" and not fields[2]):
-            fail(f"{self.place} line {number}", f"{name} has {shorten(text)}", "the fields that 6.1 and 6.12 print")
-        digits = _HEX.fullmatch(fields[1])
-        pointer = int(fields[1], 16) if digits else 0
+        if not fields:
+            fail(f"{self.place} {where}", f"{name} has {shorten(text)}", "the fields that 6.1 and 6.12 print")
+        if fields[1] in _NULL:
+            return
+        pointer = -1 if fields[1].startswith("(") else int(fields[1], 16)
         if pointer >= KERNEL_HALF:
-            self.found.checked = True
-            self.do[name](number, pointer, fields)
-        elif pointer >= PAGE_SIZE or (not digits and fields[1] not in ("(null)", "(nil)")):
-            # Below the first page are NULL and ZERO_SIZE_PTR.
-            self.hashed = True
-        return not self.hashed
-
-    def _kmalloc(self, number: int, pointer: int, fields: re.Match[str]) -> None:
-        size = int(fields[3])
-        alignment = self.alignment(size)
-        self.found.kmalloc_pointers += 1
-        if pointer % alignment == 0:
-            self.found.aligned += 1
+            self.counted = True
+            self.do[name](where, name, pointer, fields)
         else:
-            self._wrong(f"line {number}: kmalloc of {size} bytes at {pointer:#x}, no multiple of {alignment}")
-        self._alloc(number, pointer, fields)
+            # In the first page are NULL and the answer to kmalloc of nothing.
+            self.hashed = not 0 <= pointer < PAGE_SIZE
 
-    def _alloc(self, number: int, pointer: int, fields: re.Match[str]) -> None:
-        key = ("kmalloc" if fields.re is _KMALLOC else "", int(fields[3]), fields[4])
-        if freed := self.freed.get(key, 0):
+    def _kmalloc(self, where: str, name: str, pointer: int, fields: re.Match[str]) -> None:
+        alignment = self.alignment(int(fields[2]))
+        self.found.kmalloc_pointers += 1
+        self.found.aligned += pointer % alignment == 0
+        if pointer % alignment and not self.first:
+            self.first = f"{where}, {pointer:#x}: kmalloc of {int(fields[2]):,} bytes, and no multiple of {alignment:,}"
+        self._alloc(where, name, pointer, fields)
+
+    def _alloc(self, where: str, name: str, pointer: int, fields: re.Match[str]) -> None:
+        key = name, fields[3], fields[4]
+        if freed := self.freed.pop(key, 0):
             self.found.lifo_checked += 1
             self.found.lifo += freed == pointer
-        if len(self.live) >= MAX_LIVE:
+        if len(self.live) == MAX_LIVE:
             self._forget()
-        self.freed[key] = 0
         self.live[pointer] = key
+
+    def _free(self, where: str, name: str, pointer: int, fields: re.Match[str]) -> None:
+        if key := self.live.pop(pointer, None):
+            self.freed[key] = pointer
+
+    def _cache_free(self, where: str, name: str, pointer: int, fields: re.Match[str]) -> None:
+        self._free(where, name, pointer, fields)
+        slots = self.slots.get(fields[2].strip())
+        if not slots:
+            self.unknown += 1
+            return
+        self.found.free_pointers += 1
+        if slots.begins(pointer):
+            self.found.on_boundary += 1
+        elif slots.smallest().begins(pointer):
+            self.found.on_boundary += 1
+            self.smaller += 1
+        elif not self.first:
+            self.first = f"{where}, {pointer:#x}: no object of {shorten(fields[2])} begins there"
+
+    def _lost(self, between: bool) -> None:
+        self.lost += between
+        self._forget()
+
+    def _forget(self) -> None:
+        """Forget what is in use and what was freed: nothing is known of what comes next."""
+        self.live.clear()
+        self.freed.clear()

@@ -63,8 +63,8 @@ class SlabInfo(NamedTuple):
 class SlabRow(NamedTuple):
     """One entry of /sys/kernel/slab; None for what the table does not tell.
 
-    line: its line in the table. link: the cache that an alias stands for, else "". slab_size: bytes of a slot, as objsize in slabinfo. ctor:
-    whether the cache has a constructor. The others are the kernel's words.
+    line: its line in the table. link: the cache that an alias stands for, else "". slab_size: bytes of a slot, as objsize in slabinfo.
+    ctor: whether the cache has a constructor. The others are the kernel's words.
     """
 
     line: int
