@@ -13,21 +13,23 @@ from pagelab.real.archive import fail, shorten
 MAX_OBJECT = PAGE_SIZE << MAX_PAGE_ORDER  # bytes: a slab is one block of pages
 VERSION = "slabinfo - version: 2.1"
 
+# Of the columns of a table, where it is not 0 to MAX_OBJECT.
+_BOUNDS = {"object_size": (1, MAX_OBJECT), "slab_size": (1, MAX_OBJECT), "align": (1, MAX_OBJECT), "order": (0, MAX_PAGE_ORDER)}
+
 _FORM = "'kmalloc-64  704  704  64  64  1 : tunables  0  0  0 : slabdata  11  11  0'"
 _COUNT = r"\s+([0-9]{1,20})"
 _ROW = re.compile(
     rf"(\S(?:.{{0,98}}?\S)?){_COUNT * 5}\s+:\s+tunables{_COUNT * 3}\s+:\s+slabdata{_COUNT * 3}",
     re.ASCII,
 )
-# The sum comes first; what each node or CPU has of it follows.
-_CELL = re.compile(r"([0-9]{1,20})(?:\([0-9]{1,20}\))?(?: [NC][0-9]{1,9}=[0-9()]{1,42})*", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,20}", re.ASCII)
 
 
 class Waste(NamedTuple):
     """Where the bytes of some slabs are.
 
     held: all pages of the slabs. active: in objects that count as active. free: in objects that count as free. slack: after the last object
-    of each slab, where no other fits. An object on a CPU's own slabs counts as active even when nobody has it.
+    of each slab, where no other fits. All objects of a CPU's slab and of its partial list count as active, also those that nobody has.
     """
 
     held: int
@@ -83,9 +85,6 @@ class SlabRow(NamedTuple):
     red_zone: int | None = None
     poison: int | None = None
     store_user: int | None = None
-
-
-NUMBERS = SlabRow._fields[4:]
 
 
 def parse_slabinfo(text: str, place: str = "slabinfo") -> list[SlabInfo]:
@@ -146,7 +145,7 @@ def parse_slab_table(text: str, place: str = "slab.tsv") -> list[SlabRow]:
         The rows, in the order of the lines.
 
     Raises:
-        CaptureError: no header, a row without its number of cells, a name twice, or no number where one belongs.
+        CaptureError: no header, a row without its number of columns, a name twice, or a number that cannot be.
 
     Source: slab_attrs, mm/slub.c, 6.12.
 
@@ -218,15 +217,14 @@ def _slab_info(line: str, where: str) -> SlabInfo:
 def _slab_row(number: int, cells: dict[str, str], where: str) -> SlabRow:
     if not cells["name"]:
         fail(where, "a cache without a name", "a name in each row")
-    numbers = {column: _cell(cells[column], column, where) for column in NUMBERS if cells.get(column)}
-    for column, least, most in (("object_size", 1, MAX_OBJECT), ("slab_size", 1, MAX_OBJECT), ("align", 1, MAX_OBJECT)):
-        value = numbers.get(column, least)
-        if not least <= value <= most or (column == "align" and value & (value - 1)):
-            fail(where, f"{column} {value}", f"{'a power of two' if column == 'align' else 'bytes'} from {least} to {most:,}")
+    numbers = {}
+    for column in SlabRow._fields[4:]:
+        if text := cells.get(column):
+            least, most = _BOUNDS.get(column, (0, MAX_OBJECT))
+            numbers[column] = value = int(text) if _NUMBER.fullmatch(text) else -1
+            if not least <= value <= most or (column == "align" and value & (value - 1)):
+                fail(
+                    where, f"{column} {shorten(text)}", f"{'a power of two' if column == 'align' else 'a number'} from {least} to {most:,}"
+                )
     ctor = bool(cells["ctor"]) if "ctor" in cells else None
     return SlabRow(number, cells["name"], cells.get("link", ""), ctor, **numbers)
-
-
-def _cell(text: str, column: str, where: str) -> int:
-    match = _CELL.fullmatch(text) or fail(where, f"{shorten(text)} is not a number for {column}", "digits, as '51' or '51 N0=51'")
-    return int(match[1])
