@@ -13,7 +13,7 @@ from tracing import line
 
 from pagelab.real import slab_trace as module
 from pagelab.real.capture import EXAMPLES, Capture, CaptureError, open_capture
-from pagelab.real.slab_trace import Objects, Slots, alignment_of, slab_trace
+from pagelab.real.slab_trace import Objects, Slots, slab_trace
 from pagelab.real.verify import verify
 
 SLAB = EXAMPLES / "612-slab-768M-1cpu"
@@ -168,14 +168,22 @@ def test_a_cache_that_the_table_does_not_have_is_not_counted():
 # Alignment
 
 
-def test_alignment_of_every_size_up_to_two_pages():
+@pytest.mark.parametrize(("version", "part"), [("6.1", None), ("6.12", 4)])
+def test_alignment_of_every_size_of_a_cache(version, part):
     powers = [8 << n for n in range(11)]
+    events, aligned = [], 0
     for size in range(1, 8193):
         power = next(power for power in powers if power >= size)
         small = 64 < size <= 96 or 128 < size <= 192
-        assert alignment_of("6.1")(size) == (8 if small else power)
-        assert alignment_of("6.12")(size) == (power // 4 if small else power)
-    assert [alignment_of("6.12")(size) for size in (8193, 16384, 16385, 1 << 22)] == [16384, 16384, 32768, 1 << 22]
+        right = (power // part if part else 8) if small else power
+        events += [alloc(BASE + right, size, power), alloc(BASE + right // 2, size, power)]
+        aligned += 1
+    assert counts(*events, version=version) == Objects(kmalloc_pointers=2 * aligned, aligned=aligned)
+
+
+@pytest.mark.parametrize(("size", "right"), [(8193, 16384), (16385, 32768), (1 << 22, 1 << 22)])
+def test_large_kmalloc_is_aligned_as_its_pages_are(size, right):
+    assert [counts(alloc(BASE + at, size, right)).aligned for at in (right, right // 2)] == [1, 0]
 
 
 @pytest.mark.parametrize(("version", "right"), [("6.1", 2), ("6.12", 1), ("6.18", 1), ("7.1", 1)])
@@ -235,7 +243,7 @@ def test_what_is_used_next_is_no_law():
 
 def test_no_more_objects_are_remembered_than_fit(monkeypatch):
     monkeypatch.setattr(module, "MAX_LIVE", 10)
-    run = module._Run({}, alignment_of("6.12"), "trace.txt")
+    run = module._Run({}, "6.12", "trace.txt")
     run.follow(enumerate([line(0, mark("SNAP0 end")), *(line(0, alloc(A + 64 * n, 64, 64)) for n in range(95))], 1))
     assert (len(run.live), run.found.kmalloc_pointers) == (5, 95)
 
@@ -301,7 +309,7 @@ def test_a_capture_without_a_trace_is_null_without_a_word():
     [
         ("kmalloc: call_site=f ptr=ffff888000000000 bytes_req=64", ["line 3", "kmalloc has 'call_site=f ptr=", "6.12"]),
         ("kmalloc: ptr=ffff888000000000", ["line 3"]),
-        (alloc(BASE, 0, 0), ["line 3", "kmalloc has"]),
+        (alloc(BASE, (4 << 20) + 1, 0), ["line 3", "kmalloc of 4194305 bytes"]),
         ("kmem_cache_free: call_site=f ptr=ffff888000000000", ["line 3", "kmem_cache_free has"]),
         ("kfree: call_site=f ptr=many", ["line 3", "kfree has"]),
         ("CPU is on fire", ["line 3"]),

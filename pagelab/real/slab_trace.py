@@ -5,11 +5,12 @@ what an address leaves over tells where in its slab an object lies, and the tabl
 """
 
 import re
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
+from pagelab.mm.slab_common import kmalloc_size
+from pagelab.mm.slab_layout import WORD, kmalloc_alignment
 from pagelab.mm.units import PAGE_SIZE, get_order
 from pagelab.real.archive import fail, shorten
 from pagelab.real.capture import Capture
@@ -18,13 +19,11 @@ from pagelab.real.slab import TABLE
 from pagelab.real.slabinfo import SlabRow, parse_slab_table
 from pagelab.real.trace import LAYOUT, LINE
 
-WORD = 8
-CLASSES = (8, 16, 32, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096, 8192)  # bytes; kmalloc of more takes whole pages
 KERNEL_HALF = 1 << 63  # addresses of the kernel are above it; what %p makes of one, to hide it, is below
 MAX_LIVE = 1 << 20  # objects that are remembered at a time
 
 _POINTER = r"call_site=\S{1,300} ptr=(?:0x)?([0-9a-fA-F]{1,16}|\([_a-z]{3,16}\)) ?"
-_BYTES = r"bytes_req=(\d{1,18}) bytes_alloc=([1-9]\d{0,17}) gfp_flags=\S+(?: node=-?\d{1,9})?(?: accounted=(true|false))?"
+_BYTES = r"bytes_req=(\d{1,18}) bytes_alloc=(\d{1,18}) gfp_flags=\S+(?: node=-?\d{1,9})?(?: accounted=(true|false))?"
 _FORMS = {
     name: re.compile(_POINTER + fields, re.ASCII)
     for name, fields in {"kmalloc": _BYTES, "kmem_cache_alloc": _BYTES, "kfree": "", "kmem_cache_free": r"name=(.{1,200})"}.items()
@@ -122,7 +121,7 @@ def slab_trace(capture: Capture) -> SlabTrace:
     """
     if TRACE not in capture:
         return SlabTrace()
-    run = _Run(slots_of(capture), alignment_of(rules_of(capture.kernel)[0]), capture.file_name(TRACE))
+    run = _Run(slots_of(capture), rules_of(capture.kernel)[0], capture.file_name(TRACE))
     run.follow(capture.lines(TRACE))
     return run.result()
 
@@ -154,33 +153,6 @@ def slots_of(capture: Capture) -> dict[str, Slots]:
     return found
 
 
-def alignment_of(version: str) -> Callable[[int], int]:
-    """Tell how a kernel aligns what kmalloc returns: 6.1 where the size class is a power of two, later to what the class can be divided by.
-
-    Args:
-        version: one of those that `rules_of` gives.
-
-    Returns:
-        A function from the bytes asked for to the alignment in bytes.
-
-    Source: new_kmalloc_cache and kmalloc_size_roundup, mm/slab_common.c, 6.1 and 6.12.
-
-    >>> [(alignment_of("6.1")(size), alignment_of("6.12")(size)) for size in (5, 90, 192, 200, 9000)]
-    [(8, 8), (8, 32), (8, 64), (256, 256), (16384, 16384)]
-    """
-    return _alignment_6_1 if version == "6.1" else _alignment
-
-
-def _alignment(size: int) -> int:
-    """Return the largest power of two that divides the size class."""
-    size_class = CLASSES[bisect_left(CLASSES, size)] if size <= CLASSES[-1] else PAGE_SIZE << get_order(-(-size // PAGE_SIZE))
-    return size_class & -size_class
-
-
-def _alignment_6_1(size: int) -> int:
-    return WORD if 64 < size <= 96 or 128 < size <= 192 else _alignment(size)
-
-
 def _slots(row: SlabRow) -> Slots | None:
     if not (row.slab_size and row.objs_per_slab) or row.order is None:
         return None
@@ -191,8 +163,8 @@ def _slots(row: SlabRow) -> Slots | None:
 class _Run:
     """One pass over the lines of a trace."""
 
-    def __init__(self, slots: dict[str, Slots], alignment: Callable[[int], int], place: str) -> None:
-        self.slots, self.alignment, self.place = slots, alignment, place
+    def __init__(self, slots: dict[str, Slots], version: str, place: str) -> None:
+        self.slots, self.version, self.place = slots, version, place
         self.found = Objects()
         self.first = ""
         self.marks: set[str] = set()
@@ -252,7 +224,11 @@ class _Run:
             self.hashed = not 0 <= pointer < PAGE_SIZE
 
     def _kmalloc(self, where: str, name: str, pointer: int, fields: re.Match[str]) -> None:
-        alignment = self.alignment(int(fields[2]))
+        # The class of the size asked for: the size given holds what debugging adds.
+        try:
+            alignment = kmalloc_alignment(kmalloc_size(int(fields[2])), self.version)
+        except ValueError as error:
+            fail(f"{self.place} {where}", str(error), "a size that kmalloc gives")
         self.found.kmalloc_pointers += 1
         self.found.aligned += pointer % alignment == 0
         if pointer % alignment and not self.first:

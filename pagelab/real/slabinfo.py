@@ -223,8 +223,7 @@ def _slab_row(number: int, cells: dict[str, str], where: str) -> SlabRow:
             least, most = _BOUNDS.get(column, (0, MAX_OBJECT))
             numbers[column] = value = int(text) if _NUMBER.fullmatch(text) else -1
             if not least <= value <= most or (column == "align" and value & (value - 1)):
-                fail(
-                    where, f"{column} {shorten(text)}", f"{'a power of two' if column == 'align' else 'a number'} from {least} to {most:,}"
-                )
+                right = "a power of two" if column == "align" else "a number"
+                fail(where, f"{column} {shorten(text)}", f"{right} from {least} to {most:,}")
     ctor = bool(cells["ctor"]) if "ctor" in cells else None
     return SlabRow(number, cells["name"], cells.get("link", ""), ctor, **numbers)
