@@ -244,9 +244,11 @@ def test_without_what_a_cache_is_made_with_it_is_not_checked(machine, column):
     change(machine, "filp", **{column: ""})
     found = geometry(machine)
     assert (len(found.rows), found.wrong, len(found.notes)) == (178, 0, 1)
-    assert found.notes[0].startswith("S0.slab.tsv.gz: 1 caches not checked, ")
+    lacks = "of the others the table lacks object_size, align or destroy_by_rcu."
+    assert found.notes == [f"S0.slab.tsv.gz: 178 of 179 caches are checked; {lacks}"]
     drop(machine, column)
     assert geometry(machine).as_json() == {"slab": None}
+    assert geometry(machine).notes == [f"S0.slab.tsv.gz: 0 of 179 caches are checked; {lacks}"]
 
 
 def test_a_capture_without_a_table_has_no_row(machine):

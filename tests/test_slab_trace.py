@@ -147,7 +147,7 @@ def test_a_slab_may_be_the_smallest_that_holds_an_object():
     page = BASE + 4096 * 0x10003
     found = slab_trace(capture(free(page, "TCPv6"), free(page + 2624, "TCPv6")))
     assert found.objects == Objects(free_pointers=2, on_boundary=1)
-    assert found.notes[0].startswith("1 objects freed are on a boundary if their slabs are small ones")
+    assert found.notes[0] == "Of 2 objects freed, 1 are on a boundary only in a small slab, as is taken when memory is short."
     assert found.notes[1] == f"First wrong object: line 4, {page + 2624:#x}: no object of 'TCPv6' begins there."
 
 
@@ -161,7 +161,7 @@ def test_begins_is_a_list_of_all_beginnings(size, order, block, at):
 def test_a_cache_that_the_table_does_not_have_is_not_counted():
     found = slab_trace(capture(free(BASE + 7, "gone"), free(BASE, "filp")))
     assert found.objects == Objects(free_pointers=1, on_boundary=1)
-    assert found.notes == ("1 objects freed are not checked: slab.tsv does not tell the slots of their caches.",)
+    assert found.notes == ("Of 2 objects freed, 1 not checked: slab.tsv does not tell the slots of their caches.",)
     assert counts(free(BASE, "filp"), table=()) == Objects()
 
 
@@ -233,7 +233,7 @@ def test_last_freed_first_used(events, checked, lifo):
 
 def test_lost_events_are_noted():
     assert slab_trace(capture(free(BASE, "filp"), "CPU:0 [LOST EVENTS]")).notes == (
-        "Events were lost 1 times; which object is used next is counted afresh after each.",
+        "Places where events were lost: 1; which object is used next is counted afresh after each.",
     )
 
 

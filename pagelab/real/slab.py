@@ -140,14 +140,12 @@ def slab_geometry(capture: Capture) -> SlabGeometry:
     version = rules_of(capture.kernel)[0]
     if version != capture.kernel:
         found.notes.append(f"{found.place}: the rules of {version} are used for kernel {capture.kernel or 'unknown'}.")
-    untold = 0
-    for row in unique_caches(parse_slab_table(capture.text(name), found.place)):
-        if any(getattr(row, column) is None for column in _GIVEN):
-            untold += 1
-        else:
-            found.rows.append(_check(row, cpus, version, found.place))
-    if untold or not found.rows:
-        found.notes.append(f"{found.place}: {untold:,} caches not checked, because {', '.join(_GIVEN)} are not told.")
+    caches = unique_caches(parse_slab_table(capture.text(name), found.place))
+    told = [row for row in caches if all(getattr(row, column) is not None for column in _GIVEN)]
+    found.rows += (_check(row, cpus, version, found.place) for row in told)
+    if len(told) < len(caches) or not told:
+        missing = f"{', '.join(_GIVEN[:-1])} or {_GIVEN[-1]}"
+        found.notes.append(f"{found.place}: {len(told):,} of {len(caches):,} caches are checked; of the others the table lacks {missing}.")
     found.notes += _remarks(found)
     return found
 

@@ -201,10 +201,11 @@ class _Run:
             return SlabTrace(None, ("Objects are not checked: the trace's pointers are hashed, for want of no_hash_pointers at boot.",))
         if self.seen and missing:
             return SlabTrace(None, (f"Objects are not checked: the trace has no mark {' and no mark '.join(missing)}.",))
+        freed = f"{self.found.free_pointers + self.unknown:,} objects freed"
         told = {
-            f"{self.unknown:,} objects freed are not checked: {TABLE} does not tell the slots of their caches": self.unknown,
-            f"{self.smaller:,} objects freed are on a boundary if their slabs are small ones, as when memory is short": self.smaller,
-            f"Events were lost {self.lost:,} times; which object is used next is counted afresh after each": self.lost,
+            f"Of {freed}, {self.unknown:,} not checked: {TABLE} does not tell the slots of their caches": self.unknown,
+            f"Of {freed}, {self.smaller:,} are on a boundary only in a small slab, as is taken when memory is short": self.smaller,
+            f"Places where events were lost: {self.lost:,}; which object is used next is counted afresh after each": self.lost,
             f"First wrong object: {self.first}": self.first,
         }
         return SlabTrace(self.found, tuple(f"{note}." for note, there in told.items() if there)) if self.counted else SlabTrace()
