@@ -218,6 +218,8 @@ LEVELS = {
     "percpu": {"definite", "wrong", "learned"},
     "refills": {"exact", "all"},
     "drains": {"exact", "all", "false"},
+    "slab": {"caches", "order_exact", "objects_exact", "size_exact", "size_by_ctor", "min_partial_exact", "cpu_partial_exact"},
+    "slab_trace": {"free_pointers", "on_boundary", "kmalloc_pointers", "aligned", "lifo_checked", "lifo"},
 }
 
 

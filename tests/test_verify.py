@@ -86,6 +86,16 @@ def test_the_example_row_by_row(capture_copy):
             for zone, counts in [("DMA", [0, 0, 0, 0, 0, 1, 1, 1, 0, 1, 3]), ("DMA32", dma32)]
         ],
         **dict.fromkeys(("replay", "pages", "fallbacks", "percpu", "refills", "drains")),
+        "slab": {
+            "caches": 146,
+            "order_exact": 146,
+            "objects_exact": 146,
+            "size_exact": 138,
+            "size_by_ctor": 8,
+            "min_partial_exact": 146,
+            "cpu_partial_exact": 146,
+        },
+        "slab_trace": None,
         "notes": [],
     }
     assert "2 of 2 zone snapshots exact" in report.as_text()
@@ -160,6 +170,7 @@ def test_device_has_no_row(capture_copy):
 
 
 def test_zones_that_lie_in_each_other_are_not_checked(capture_copy):
+    (capture_copy / "S0.slab.tsv.gz").unlink()
     edit(capture_copy, "S0.zoneinfo", "spanned  4095", "spanned  5000")
     report = verify(open_capture(capture_copy))
     assert (report.zones, report.exit_code) == ((), 2)
@@ -184,11 +195,12 @@ def test_a_zone_that_buddyinfo_leaves_out_is_named(capture_copy):
     ],
 )
 def test_nothing_to_check_says_what_is_missing(capture_copy, gone, said):
-    for name in gone:
+    for name in (*gone, "S0.slab.tsv.gz"):
         (capture_copy / name).unlink()
     report = verify(open_capture(capture_copy))
     assert (report.zones, report.exit_code) == ((), 2)
     assert said in report.as_text()
+    assert report.as_text().splitlines()[0] == "61-buddy-256M-1cpu, kernel 6.1: nothing to check"
 
 
 def test_a_capture_of_nothing_but_a_log_says_what_is_missing(tmp_path):
@@ -196,6 +208,14 @@ def test_a_capture_of_nothing_but_a_log_says_what_is_missing(tmp_path):
     report = verify(open_capture(tmp_path))
     assert (report.kernel, report.exit_code) == ("6.18", 2)
     assert "S0.kpageflags, S0.zoneinfo and S0.buddyinfo are missing" in report.as_text()
+
+
+def test_slab_caches_alone_are_something_to_check(capture_copy):
+    (capture_copy / "S0.kpageflags.gz").unlink()
+    report = verify(open_capture(capture_copy))
+    assert (report.zones, report.exit_code) == ((), 0)
+    assert report.as_text().splitlines()[0] == "61-buddy-256M-1cpu, kernel 6.1: no zone snapshot to check"
+    assert "S0: nothing to check, because kpageflags is missing." in report.notes
 
 
 def test_a_second_snapshot_that_cannot_be_checked_does_not_hide_the_first(capture_copy):

@@ -265,7 +265,8 @@ def example(name: str = "61-buddy-256M-1cpu") -> Capture:
 
     Args:
         name: 61-buddy-256M-1cpu is a 6.1 kernel with 256 MiB and 1 CPU, of which only snapshot S0 is here; 612-hi-256M-1cpu a 6.12
-            kernel of that size, with its trace and both snapshots; 612-boot-512M-1cpu a 6.12 kernel's trace from boot to S0.
+            kernel of that size, with its trace and both snapshots; 612-boot-512M-1cpu a 6.12 kernel's trace from boot to S0;
+            612-slab-768M-1cpu a 6.12 kernel's snapshot S0, and a piece of its trace of slab objects.
 
     Returns:
         The capture.

@@ -18,7 +18,7 @@ MAX_PFN = 1 << 40  # 4 PiB of memory: all that 52 bits of physical address can n
 
 # TASK-PID, with record-tgid the thread group, [CPU], flags, timestamp, event.
 _FLAGS = r"[a-zA-Z.\d]{3}[.\da-f][a-zA-Z.\d]{0,2}"
-_LINE = re.compile(
+LINE = re.compile(
     r"\s{0,20}\S.{0,40}-(\d{1,9})\s{1,20}(?:\([\s\d-]{1,20}\)\s{1,20})?\[(\d{1,5})\]\s{1,20}("
     + _FLAGS
     + r")\s{1,20}\d{1,12}\.\d{1,12}: (\w+): ?(.*)",
@@ -88,7 +88,7 @@ def read_events(lines: Iterable[tuple[int, str]], place: str = "trace.txt") -> I
     >>> [(e.kind, hex(e.pfn), e.order, e.depth) for e in read_events([(1, line)])]
     [('drain', '0x7dfc', 2, 3)]
     """
-    match, readers = _LINE.match, _READERS
+    match, readers = LINE.match, _READERS
     for number, text in lines:
         found = match(text)
         if not found:

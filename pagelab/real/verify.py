@@ -1,7 +1,8 @@
 """Hold a capture against the rules of the model, as one report.
 
 The free pages of each zone come from kpageflags alone. Merged by the model's rules, they must give the kernel's own
-buddyinfo. A trace is followed by `replay`, which reports what it predicted.
+buddyinfo. A trace is followed by `replay`, which reports what it predicted. `slab` checks the slab caches, and `slab_trace` the
+objects of a trace.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,8 @@ from pagelab.mm.free_set import free_counts
 from pagelab.real.capture import Capture, CaptureError
 from pagelab.real.proc import ZoneInfo, ZoneKey
 from pagelab.real.replay import TRACE, Replay, replay
+from pagelab.real.slab import SlabGeometry, slab_geometry
+from pagelab.real.slab_trace import SlabTrace, slab_trace
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,8 @@ class Report:
         kernel: major and minor version, None if the capture does not tell.
         zones: a row for each snapshot, node and zone that could be checked.
         replay: the trace through the model.
+        slab: the geometry of the slab caches.
+        slab_trace: the objects of the trace.
         notes: what is torn, what differs and what could not be checked, a sentence each.
     """
 
@@ -93,27 +98,31 @@ class Report:
     kernel: str | None
     zones: tuple[ZoneRow, ...]
     replay: Replay
+    slab: SlabGeometry
+    slab_trace: SlabTrace
     notes: tuple[str, ...]
 
     @property
     def exit_code(self) -> int:
-        """2 if there was nothing to check, else 1 if a zone that is not torn or a page of the trace is wrong, else 0."""
-        if not self.zones:
+        """2 if there was nothing to check; 1 if a zone that is not torn, a page of the trace, a cache or an object is wrong; else 0."""
+        if not (self.zones or self.slab.rows or self.slab_trace.objects):
             return 2
         torn = any(row.torn for row in self.zones if row.snapshot in ("S0", "S1"))
-        return int(any(row.wrong for row in self.zones) or (self.replay.wrong and not torn))
+        pages = any(row.wrong for row in self.zones) or (self.replay.wrong and not torn)
+        return int(pages or bool(self.slab.wrong) or self.slab_trace.wrong)
 
     def as_json(self) -> dict[str, Any]:
         """Give the report as JSON values."""
-        rows = [row.as_json() for row in self.zones]
-        return {"capture": self.capture, "kernel": self.kernel, "snapshots": rows, **self.replay.as_json(), "notes": list(self.notes)}
+        where = {"capture": self.capture, "kernel": self.kernel, "snapshots": [row.as_json() for row in self.zones]}
+        return where | self.replay.as_json() | self.slab.as_json() | self.slab_trace.as_json() | {"notes": list(self.notes)}
 
     def as_text(self) -> str:
         """Give the report as lines for a terminal."""
         exact = sum(row.exact for row in self.zones)
-        found = f"{exact} of {len(self.zones)} zone snapshots exact" if self.zones else "nothing to check"
-        head = f"{self.capture}, kernel {self.kernel or 'unknown'}: {found}"
-        return "\n".join([head, *(row.as_text() for row in self.zones), *self.replay.as_text(), *(f"  {note}" for note in self.notes)])
+        found = f"{exact} of {len(self.zones)} zone snapshots exact" if self.zones else "no zone snapshot to check"
+        head = f"{self.capture}, kernel {self.kernel or 'unknown'}: {found if self.exit_code < 2 else 'nothing to check'}"
+        parts = (*self.replay.as_text(), *self.slab.as_text(), *self.slab_trace.as_text())
+        return "\n".join([head, *(row.as_text() for row in self.zones), *parts, *(f"  {note}" for note in self.notes)])
 
 
 def verify(capture: Capture) -> Report:
@@ -134,7 +143,9 @@ def verify(capture: Capture) -> Report:
     """
     zones, notes = free_set_rows(capture)
     replayed = replay(capture) if TRACE in capture else Replay()
-    return Report(capture.name, capture.kernel, tuple(zones), replayed, (*notes, *replayed.notes))
+    caches, objects = slab_geometry(capture), slab_trace(capture)
+    notes += [*replayed.notes, *caches.notes, *objects.notes]
+    return Report(capture.name, capture.kernel, tuple(zones), replayed, caches, objects, tuple(notes))
 
 
 def exit_code(results: Sequence[Report | CaptureError]) -> int:
@@ -144,7 +155,7 @@ def exit_code(results: Sequence[Report | CaptureError]) -> int:
         results: for each capture its report, or the error that stopped it.
 
     Returns:
-        2 if any capture was unreadable or had nothing to check, else 1 if a zone that is not torn or a page of a trace is wrong, else 0.
+        2 if any capture was unreadable or had nothing to check, else 1 if anything in one is wrong, else 0.
 
     >>> from pagelab.real.capture import example
     >>> exit_code([verify(example())]), exit_code([verify(example()), CaptureError("no such file")])
