@@ -265,6 +265,8 @@ def test_the_same_requests_under_another_start():
 class Sum:
     """The smallest model: it adds up what is asked of it and what the first request received."""
 
+    names = ()
+
     def __init__(self):
         self.sum = 0
 

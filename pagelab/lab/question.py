@@ -82,7 +82,7 @@ class Run:
     def on(self, machine: Machine) -> Any:
         """Return what a machine says that stands where the tape ends."""
         did = _Did(machine, list(self.tape.received))
-        for parsed in parse(self.requests):
+        for parsed in parse(self.requests, machine.names):
             did.apply(parsed.request)
         return did.free_in(self.ask.removeprefix(FREE_IN)) if self.ask.startswith(FREE_IN) else _ASKS[self.ask](did)
 

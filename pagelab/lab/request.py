@@ -8,15 +8,25 @@
     compact
     isolate PFN           the pageblock of that page; unisolate PFN ends it
 
+and on a machine with caches
+
+    kmalloc SIZE [reclaimable|dma|account] [cpu N] [xN]
+    kmem_cache_alloc NAME [cpu N] [xN]
+    kfree @K [cpu N]      what request K received; kmem_cache_free is the same
+    shrink NAME
+    write @K SIZE         who holds that object writes so many bytes, from its start
+
 Requests are separated by `;` or a new line. Movable, cpu 0 and node 0 are left out when printed.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from itertools import groupby
 from typing import NamedTuple
 
 from ..mm.call import (
+    FREE,
     MODIFIERS,
     NUMBER_END,
     PFN_END,
@@ -26,6 +36,19 @@ from ..mm.call import (
     free_request,
     other_request,
     unpack,
+)
+from ..mm.slab_call import (
+    KFREE_NUMBER,
+    KMALLOC_MAX_SIZE,
+    KMALLOC_TYPES,
+    LENGTH_END,
+    VERB_SHIFT,
+    WRITER_END,
+    cache_request,
+    kfree_request,
+    kmalloc_request,
+    unpack_slab,
+    write_request,
 )
 from ..mm.units import MAX_ORDER_NR_PAGES, MAX_PAGE_ORDER
 from ..mm.zone import MIGRATE_PCPTYPES, MIGRATETYPES, MOVABLE
@@ -60,8 +83,8 @@ class Parsed(NamedTuple):
 class _Words:
     """The words of one request, taken from the left."""
 
-    def __init__(self, text: str, start: int, end: int) -> None:
-        self.text = text
+    def __init__(self, text: str, start: int, end: int, names: Sequence[str]) -> None:
+        self.text, self.names = text, names
         self.words = [(m[0], m.start(), m.end()) for m in re.compile(r"\S+").finditer(text, start, end)]
         self.at = 0
         self.subject = 1  # the word that the request stands or falls with when it is done
@@ -90,11 +113,12 @@ class _Words:
         return value
 
 
-def parse(text: str) -> list[Parsed]:
+def parse(text: str, names: Sequence[str] = ()) -> list[Parsed]:
     """Read requests.
 
     Args:
         text: requests separated by `;` or new lines; empty ones are passed over.
+        names: of the caches, as the machine has them; a machine without caches has none, and no request for objects.
 
     Returns:
         A Parsed for each request; `x16` makes sixteen.
@@ -105,16 +129,18 @@ def parse(text: str) -> list[Parsed]:
     >>> [hex(p.request) for p in parse("alloc 1 x2; free @0")]
     ['0x11', '0x11', '0xc0000000']
     """
+    verbs = _VERBS | _SLAB_VERBS if names else _VERBS
     found: list[Parsed] = []
     for part in re.finditer(r"[^;\n]+", text):
-        words = _Words(text, part.start(), part.end())
+        words = _Words(text, part.start(), part.end(), names)
         if not words.words:
             continue
         verb = words.peek()
-        if verb not in _VERBS:
-            raise words.error(f"{words.shown()} is no request: write {', '.join([*_VERBS][:-1])} or {[*_VERBS][-1]}")
+        if verb not in verbs:
+            known = f"write {', '.join([*verbs][:-1])} or {[*verbs][-1]}"
+            raise words.error(f"{words.shown()} is no request{' here' * (verb in _SLAB_VERBS)}: {known}")
         words.at = 1
-        request, repeat = _VERBS[verb](words)
+        request, repeat = verbs[verb](words)
         if words.at < len(words.words):
             raise words.error(f"{words.shown()} does not belong here")
         place = words.words[words.subject]
@@ -126,7 +152,7 @@ def parse(text: str) -> list[Parsed]:
 
 def _alloc(words: _Words) -> tuple[int, int]:
     order = words.number("an order (0..10)", "order ", MAX_PAGE_ORDER + 1)
-    given = _options(words, "the order")
+    given = _options(words, "the order", _KINDS, _AFTER)
     return alloc_request(order, *_values(given)), given.get("x", 1)
 
 
@@ -134,7 +160,7 @@ def _alloc_exact(words: _Words) -> tuple[int, int]:
     pages = words.number("a number of pages", "a size of ", MAX_ORDER_NR_PAGES + 1)
     if not pages:
         raise words.error(f"0 pages cannot be asked for: give 1..{MAX_ORDER_NR_PAGES}", 1)
-    given = _options(words, "the pages")
+    given = _options(words, "the pages", _KINDS, _AFTER)
     return exact_request(pages, *_values(given)), given.get("x", 1)
 
 
@@ -147,16 +173,17 @@ _KINDS = {
     **dict.fromkeys(MODIFIERS[1:], "zone"),
     **{word: word for word in ("atomic", "cpu", "node")},
 }
+_WORDS = {"mt": MIGRATETYPES, "zone": MODIFIERS, "type": KMALLOC_TYPES}
 _AFTER = "a migratetype, dma, dma32 or highmem, atomic, cpu N, node N or xN, each once"
 
 
-def _options(words: _Words, first: str) -> dict[str, int]:
-    """Take what may follow an allocation's first number, in any order."""
+def _options(words: _Words, first: str, kinds: dict[str, str], after: str) -> dict[str, int]:
+    """Take what may follow an allocation's first word, in any order."""
     given: dict[str, int] = {}
     while word := words.peek():
-        kind = "x" if re.fullmatch(r"x[0-9]+", word) else _KINDS.get(word, "")
+        kind = "x" if re.fullmatch(r"x[0-9]+", word) else kinds.get(word, "")
         if not kind or kind in given:
-            raise words.error(f"{words.shown()} does not belong here: after {first} come {_AFTER}")
+            raise words.error(f"{words.shown()} does not belong here: after {first} come {after}")
         given[kind] = _option(words, kind)
     return given
 
@@ -170,7 +197,7 @@ def _option(words: _Words, kind: str) -> int:
     if kind in ("cpu", "node"):
         return _place(words, kind)
     words.at += 1
-    return {"mt": MIGRATETYPES, "zone": MODIFIERS}[kind].index(word) if kind != "atomic" else 1
+    return _WORDS[kind].index(word) if kind != "atomic" else 1
 
 
 def _place(words: _Words, kind: str) -> int:
@@ -218,11 +245,72 @@ _VERBS: dict[str, Callable[[_Words], tuple[int, int]]] = {
 }
 
 
-def to_text(requests: Iterable[int]) -> str:
+# Requests for objects.
+
+
+def _kmalloc(words: _Words) -> tuple[int, int]:
+    size = words.number("a number of bytes", "a size of ", KMALLOC_MAX_SIZE + 1)
+    if not size:
+        raise words.error(f"0 bytes cannot be asked for: give 1..{KMALLOC_MAX_SIZE}", 1)
+    given = _options(words, "the size", _KMALLOC_KINDS, "reclaimable, dma or account, cpu N or xN, each once")
+    return kmalloc_request(size, given.get("cpu", 0), given.get("type", 0)), given.get("x", 1)
+
+
+def _kmem_cache_alloc(words: _Words) -> tuple[int, int]:
+    number = _cache(words)
+    given = _options(words, "the name", {"cpu": "cpu"}, "cpu N or xN, each once")
+    return cache_request("kmem_cache_alloc", number, given.get("cpu", 0)), given.get("x", 1)
+
+
+def _kfree(words: _Words) -> tuple[int, int]:
+    return kfree_request(_received(words, KFREE_NUMBER + 1), _cpu(words) or 0), 1
+
+
+def _shrink(words: _Words) -> tuple[int, int]:
+    return cache_request("shrink", _cache(words)), 1
+
+
+def _write(words: _Words) -> tuple[int, int]:
+    return write_request(_received(words, WRITER_END), words.number("a number of bytes", "a length of ", LENGTH_END)), 1
+
+
+def _received(words: _Words, end: int) -> int:
+    """Take @ and the number of an earlier request, which can be left out nowhere: an object has no pfn."""
+    what = "@ and the number of a request"
+    if words.peek() and not words.peek().startswith("@"):
+        raise words.error(f"{words.shown()} is not {what}")
+    return words.number(what, "@", end, "@")
+
+
+def _cache(words: _Words) -> int:
+    """Take the name of a cache, written as the machine has it."""
+    if not words.peek():
+        raise words.error("the name of a cache is missing here")
+    name = words.words[words.at][0]
+    if name not in words.names:
+        near = get_close_matches(name, words.names, 1) or [words.names[-1]]
+        raise words.error(f"{words.shown()} is no cache of this machine: it has {near[0]}, and {len(words.names) - 1} more names")
+    words.at += 1
+    return words.names.index(name)
+
+
+_KMALLOC_KINDS = dict.fromkeys(KMALLOC_TYPES[1:], "type") | {"cpu": "cpu"}
+_SLAB_VERBS: dict[str, Callable[[_Words], tuple[int, int]]] = {
+    "kmalloc": _kmalloc,
+    "kmem_cache_alloc": _kmem_cache_alloc,
+    "kfree": _kfree,
+    "kmem_cache_free": _kfree,
+    "shrink": _shrink,
+    "write": _write,
+}
+
+
+def to_text(requests: Iterable[int], names: Sequence[str] = ()) -> str:
     """Write requests as text that `parse` reads back.
 
     Args:
         requests: packed requests.
+        names: of the caches, as `parse` has them.
 
     Returns:
         The shortest form; equal allocations in a row are written once with xN.
@@ -230,14 +318,14 @@ def to_text(requests: Iterable[int]) -> str:
     >>> to_text(p.request for p in parse("alloc 0; alloc 0 movable; free 0x10"))
     'alloc 0 x2; free 16'
     """
-    return "; ".join(_runs(requests))
+    return "; ".join(_runs(requests, names))
 
 
-def _runs(requests: Iterable[int]) -> Iterator[str]:
+def _runs(requests: Iterable[int], names: Sequence[str]) -> Iterator[str]:
     for request, run in groupby(requests):
         count = sum(1 for _ in run)
-        words = _written(request)
-        if words[0].startswith("alloc"):
+        words = _written_slab(request, names) if 0 < request >> VERB_SHIFT < FREE >> VERB_SHIFT else _written(request)
+        if words[0].startswith(("alloc", "kmalloc", "kmem_cache_alloc")):
             yield " ".join(filter(None, [*words, f"x{count}" if count > 1 else ""]))
         else:
             yield from [" ".join(filter(None, words))] * count
@@ -258,3 +346,17 @@ def _written(request: int) -> list[str]:
             return [f"{verb} {number}"]
     kind = "" if mt == MOVABLE else MIGRATETYPES[mt]
     return [f"{verb} {number}", kind, MODIFIERS[modifier], "atomic" if atomic else "", on_cpu, f"node {node}" if node else ""]
+
+
+def _written_slab(request: int, names: Sequence[str]) -> list[str]:
+    """Write one request for an object, word by word; empty words are left out."""
+    verb, number, cpu, kind, size = unpack_slab(request)
+    on_cpu = f"cpu {cpu}" if cpu else ""
+    match verb:
+        case "kmalloc":
+            return [f"{verb} {number}", KMALLOC_TYPES[kind] if kind else "", on_cpu]
+        case "kfree":
+            return [f"{verb} @{number}", on_cpu]
+        case "write":
+            return [f"{verb} @{number} {size}"]
+    return [f"{verb} {names[number]}", on_cpu if verb == "kmem_cache_alloc" else ""]

@@ -1,12 +1,14 @@
 """Runs to begin with: typed, named, or drawn from a seed."""
 
 import random
-from collections.abc import Container
+from collections.abc import Container, Mapping
 
 from ..mm.boot import boot_machine
 from ..mm.call import free_request
 from ..mm.gfp import ZONE_NORMAL
 from ..mm.machine import Machine, machine
+from ..mm.slab_layout import slab_debug
+from ..mm.slab_machine import SlabMachine, slab_machine
 from ..mm.units import PAGEBLOCK_NR_PAGES, to_pages
 from ..mm.watermark import Size, min_free_kbytes
 from ..mm.zone import IN_USE, MOVABLE
@@ -40,6 +42,45 @@ def text(
     if to_pages(pages) > MAX_PAGES:
         raise ValueError(f"{pages} cannot be run here: give up to {MAX_PAGES:,} pages, which is 64 GiB")
     return Tape(machine(pages, kernel, cpus, pcp, min_free_kbytes)).then(requests)
+
+
+def slab(
+    requests: str = "",
+    pages: int | str = 64,
+    *,
+    kernel: str = "6.12",
+    cpus: int = 1,
+    pcp: bool = False,
+    seed: int | None = None,
+    debug: str = "-",
+    caches: Mapping[str, int] | None = None,
+) -> Tape[SlabMachine]:
+    """Run typed requests on a machine with caches, of one zone whose memory is all free.
+
+    Args:
+        requests: as `pagelab.lab.request` reads them.
+        pages: a number of pages, or a size such as "4 MiB"; up to 8 GiB.
+        kernel, cpus, pcp, seed: as `pagelab.mm.slab_machine.slab_machine` has them.
+        debug: letters of the boot parameter slab_debug, "-" for none.
+        caches: more caches than those of kmalloc, from names to sizes of an object in bytes.
+
+    Returns:
+        The tape.
+
+    Raises:
+        RequestError: a request cannot be read or done.
+        ValueError: there can be no such machine.
+
+    >>> tape = slab("kmalloc 512 x9; kfree @3")
+    >>> tape.text, tape.at(10).cache("kmalloc-512").slabs
+    ('kmalloc 512 x9; kfree @3', 2)
+    >>> slab("kmem_cache_alloc cred cpu 1", cpus=2, caches={"cred": 184}).text
+    'kmem_cache_alloc cred cpu 1'
+    """
+    start = slab_machine(pages, kernel, cpus, pcp, slab_debug(debug), seed)
+    for name, size in (caches or {}).items():
+        start.kmem_cache_create(name, size)
+    return Tape(start).then(requests)
 
 
 def even_then_odd(pages: int) -> Tape[Machine]:

@@ -17,6 +17,10 @@ KEYFRAME = 4096
 class Model(Protocol):
     """What a tape can drive: any model that applies requests, and whose state can be kept and brought back."""
 
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of the caches that requests can name, by number."""
+
     def apply(self, request: int, received: Sequence[int], /) -> int:
         """Do one request; return what it received."""
 
@@ -71,9 +75,14 @@ class Tape(Generic[M]):
         return memoryview(self._received).toreadonly()
 
     @property
+    def names(self) -> Sequence[str]:
+        """The names of the caches that requests can name; empty where there are none."""
+        return self._blank.names
+
+    @property
     def text(self) -> str:
         """The requests as text."""
-        return to_text(self._requests)
+        return to_text(self._requests, self.names)
 
     def then(self, requests: str | Iterable[int]) -> "Tape[M]":
         """Go on from the end.
@@ -96,7 +105,7 @@ class Tape(Generic[M]):
           free 3
                ^
         """
-        parsed = parse(requests) if isinstance(requests, str) else None
+        parsed = parse(requests, self.names) if isinstance(requests, str) else None
         new = self.fork(len(self))
         try:
             new._run([p.request for p in parsed] if parsed is not None else requests)  # type: ignore[arg-type]

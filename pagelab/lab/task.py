@@ -42,7 +42,7 @@ class Task:
     @property
     def typed(self) -> str:
         """The requests used, as text."""
-        return to_text(self.tape.requests[len(self.start) :])
+        return to_text(self.tape.requests[len(self.start) :], self.tape.names)
 
     def do(self, requests: str) -> Verdict:
         """Do more requests.
@@ -56,7 +56,7 @@ class Task:
         Raises:
             RequestError: a request cannot be read or done, or this task does not allow it; nothing is done.
         """
-        for parsed in parse(requests):
+        for parsed in parse(requests, self.tape.names):
             if self.only not in ("", unpack(parsed.request).verb):
                 raise RequestError(f"this task allows only {self.only}", requests, parsed.start, parsed.end)
         self.tape = self.tape.then(requests)

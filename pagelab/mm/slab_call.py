@@ -15,7 +15,7 @@ SLAB_VERBS = ("", "kmalloc", "kmem_cache_alloc", "kfree", "shrink", "write")
 VERB_SHIFT, KFREE, WRITE = 28, SLAB_VERBS.index("kfree"), SLAB_VERBS.index("write")
 MAX_CACHES = 256
 KFREE_NUMBER, KFREE_CPU_SHIFT = (1 << 24) - 1, 24
-_WRITER_END, _LENGTH_END = 1 << 14, 1 << 14
+WRITER_END, LENGTH_END = 1 << 14, 1 << 14
 
 
 class SlabCall(NamedTuple):
@@ -114,7 +114,7 @@ def write_request(number: int, size: int) -> int:
     >>> hex(write_request(0, 72))
     '0x50120000'
     """
-    _check(("request", number, _WRITER_END), ("size", size, _LENGTH_END))
+    _check(("request", number, WRITER_END), ("size", size, LENGTH_END))
     return WRITE << VERB_SHIFT | number | size << 14
 
 
@@ -142,7 +142,7 @@ def unpack_slab(request: int) -> SlabCall:
         case "kfree":
             return SlabCall(verb, request & KFREE_NUMBER, request >> KFREE_CPU_SHIFT & 15)
         case "write":
-            return SlabCall(verb, request & _WRITER_END - 1, size=request >> 14 & _LENGTH_END - 1)
+            return SlabCall(verb, request & WRITER_END - 1, size=request >> 14 & LENGTH_END - 1)
     raise ValueError(f"request {request:#x} is no call of the slab allocator")
 
 

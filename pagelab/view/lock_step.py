@@ -187,7 +187,7 @@ class LockStep(Stepper):
 
     def request_text(self) -> str:
         """Return the present request as typed, or "" at the end."""
-        return "" if self.k == self.steps() else to_text([self.tapes[0].requests[self.k]])
+        return "" if self.k == self.steps() else to_text([self.tapes[0].requests[self.k]], self.tapes[0].names)
 
     def text(self) -> str:
         """Return what differs at the present step, in words, for a terminal."""

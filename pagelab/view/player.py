@@ -72,7 +72,7 @@ class Player(Stepper):
         if self.k == len(self.tape):
             return ""
         line = f"line {self._lines[self.k]}: " if self._lines else ""
-        return line + to_text([self.tape.requests[self.k]])
+        return line + to_text([self.tape.requests[self.k]], self.tape.names)
 
     def reset(self) -> None:
         """Go where the player opened, with nothing selected."""

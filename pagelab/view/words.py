@@ -144,7 +144,7 @@ def run_text(tape: Tape[Machine]) -> str:
     lines, machine = [], tape.at(0)
     for k, request in enumerate(tape.requests):
         acts = machine.acts(request, tape.received[:k])
-        lines += [f"step {k}: {to_text([request])}", f"  {summary(acts).sentence}"]
+        lines += [f"step {k}: {to_text([request], tape.names)}", f"  {summary(acts).sentence}"]
     for z, zone in enumerate(machine.zones):
         where = f" in zone {zone_name(machine, z)}" if len(machine.zones) > 1 else ""
         lines.append(f"{zone.nr_free_pages():,} of {zone.end_pfn - zone.start_pfn:,} pages{where} are free.")
