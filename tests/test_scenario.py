@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from zones import lists
 
 from pagelab.lab.request import RequestError
-from pagelab.lab.scenario import even_then_odd, give_back, on_kernel, one_zone, shuffled_frees, some_free, text, two_zones
+from pagelab.lab.scenario import even_then_odd, give_back, on_kernel, one_zone, shuffled_frees, slab, some_free, text, two_zones
 from pagelab.mm.zone import MOVABLE
 
 
@@ -104,3 +104,21 @@ def test_what_was_allocated_as_movable_comes_back():
     assert give_back(tape, keep=[tape.received[1]]).text == f"{tape.text}; free {tape.received[3]}"
     zones = two_zones("alloc 0 dma; alloc 0", pcp=False)
     assert give_back(zones).at(4).free == [3840, 61_440]
+
+
+def test_a_machine_with_caches_by_kernel_cpus_seed_debug_and_sizes():
+    tape = slab("kmem_cache_alloc node x3; kmalloc 8193", "1 MiB", kernel="6.1", cpus=4, pcp=True, seed=3, debug="Z", caches={"node": 704})
+    machine = tape.at(len(tape))
+    assert (machine.version, machine.cpus, machine.zone.end_pfn, len(machine.large)) == ("6.1", 4, 256, 1)
+    layout = machine.cache("node").layout
+    assert (layout.object_size, layout.order, layout.red_left_pad > 0) == (704, 2, True)
+    indices = [machine.object_at(word)[2] for word in tape.received[:3]]
+    assert indices != [0, 1, 2]
+    assert slab(caches={"node": 704}).at(0).cache("node").layout.order == 1
+
+
+def test_a_machine_with_caches_that_cannot_be():
+    with pytest.raises(ValueError, match="slab_debug 'X'"):
+        slab(debug="X")
+    with pytest.raises(ValueError, match="'kmalloc-8' cannot be made"):
+        slab(caches={"kmalloc-8": 8})
