@@ -23,19 +23,21 @@ from ..mm.act import (
     Unparked,
     held_block,
 )
+from ..mm.slab_act import SLAB_ACTS, SlabAct
 from ..mm.zone import HIGHATOMIC, MIGRATETYPES
 from .machine_caption import ALLOC, COMPACTION, KERNEL, Caption, asked, buddy_of, checked, compacted, counted, labelled, per_cpu, span
+from .slab_caption import slab_caption
 
 __all__ = ["KERNEL", "Caption", "captions", "span"]
 
 _MERGE = "mm/page_alloc.c, mm/internal.h"
 
 
-def captions(acts: Sequence[Act]) -> list[Caption]:
+def captions(acts: Sequence[Act | SlabAct]) -> list[Caption]:
     """Put each act of one request into words.
 
     Args:
-        acts: all acts of the request, in order.
+        acts: all acts of the request, in order; those of a cache have among them what its slabs took and gave, each from its Asked on.
 
     Returns:
         A Caption for each.
@@ -44,7 +46,17 @@ def captions(acts: Sequence[Act]) -> list[Caption]:
     >>> [c.short for c in captions(scenario.text("alloc 3").acts(0))]
     ['ask: order 3', 'list 3: empty', 'take 0 off list 4', 'split: 8 to list 3', 'hand out 0']
     """
-    return [_caption(acts, i) for i in range(len(acts))]
+    if not acts or not isinstance(acts[0], SLAB_ACTS):
+        return [_caption(acts, i) for i in range(len(acts))]  # type: ignore[arg-type]
+    said, first = list[Caption](), 0
+    for i, act in enumerate(acts):
+        if isinstance(act, SLAB_ACTS):
+            said.append(slab_caption(acts, i))
+        else:
+            first = i if isinstance(act, Asked) else first
+            end = next((k for k in range(i + 1, len(acts)) if isinstance(acts[k], (*SLAB_ACTS, Asked))), len(acts))
+            said.append(_caption(acts[first:end], i - first))  # type: ignore[arg-type]
+    return said
 
 
 def _caption(acts: Sequence[Act], i: int) -> Caption:

@@ -8,6 +8,7 @@ from ..mm.zone import HIGHATOMIC, MIGRATETYPES, MOVABLE
 
 KERNEL = "6.12"
 ALLOC, ISOLATION, COMPACTION = "mm/page_alloc.c", "mm/page_isolation.c", "mm/compaction.c"
+SLUB, SLAB_COMMON = "mm/slub.c", "mm/slab_common.c"
 ENOUGH_PAGES = PAGEBLOCK_NR_PAGES // 2
 _IN_6_1 = {
     "__rmqueue_claim()": "__rmqueue_fallback()",
@@ -15,6 +16,10 @@ _IN_6_1 = {
     "try_to_steal_block()": "steal_suitable_fallback()",
     "__add_to_free_list()": "add_to_free_list()",
     "__del_page_from_free_list()": "del_page_from_free_list()",
+    "__put_partials()": "__unfreeze_partials()",
+    "___kmalloc_large_node()   mm/slub.c": "__kmalloc_large_node()   mm/slab_common.c",
+    "free_large_kmalloc()   mm/slub.c": "free_large_kmalloc()   mm/slab_common.c",
+    "kfree()   mm/slub.c": "kfree()   mm/slab_common.c",
 }
 
 
@@ -27,13 +32,13 @@ class Caption(NamedTuple):
     file: str
 
     def source(self, version: str = KERNEL) -> str:
-        """Return the function, the file and the kernel version in one line; 6.1 has other names for some functions."""
+        """Return the function, the file and the kernel version in one line; 6.1 has some functions by other names or elsewhere."""
+        source = f"{self.function}   {self.file}"
         if version != "6.1":
-            return f"{self.function}   {self.file}   {KERNEL}"
-        function = self.function
+            return f"{source}   {KERNEL}"
         for newer, older in _IN_6_1.items():
-            function = function.replace(newer, older)
-        return f"{function}   {self.file}   {version}"
+            source = source.replace(newer, older)
+        return f"{source}   {version}"
 
 
 def span(pfn: int, order: int) -> str:

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from ..lab.caption import Caption, captions, span
+from ..lab.slab_summary import slab_summary
 from ..mm.act import Act, Asked, Compared, Given, Linked, Migrated, Moved, Parked, Refused, Relabelled, Taken, Unlinked, Unparked
+from ..mm.slab_act import Called, SlabAct
 from ..mm.units import PAGE_SIZE, format_size
 from ..mm.zone import HIGHATOMIC, MIGRATETYPES
 
@@ -32,13 +34,19 @@ def plural(count: int, word: str) -> str:
     return f"{count:,} {word}{'s' * (count != 1)}"
 
 
-def summary(acts: Sequence[Act]) -> Caption:
+def summary(acts: Sequence[Act | SlabAct]) -> Caption:
     """Put a whole request, all its acts, into one caption.
 
     >>> from pagelab.lab import scenario
     >>> summary(scenario.text("alloc 0").acts(0)).sentence
     'A request of order 0 takes 0 off list 4 and splits it 4 times. The caller receives page 0.'
     """
+    if isinstance(acts[0], Called):
+        return slab_summary(acts)
+    return _of_pages(acts)  # type: ignore[arg-type]
+
+
+def _of_pages(acts: Sequence[Act]) -> Caption:
     asked = acts[0]
     assert isinstance(asked, Asked)
     if isinstance(acts[-1], Refused):
