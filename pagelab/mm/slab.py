@@ -245,7 +245,7 @@ class KmemCache:
     def lose(self, slab: int) -> None:
         """Give up the free objects of a slab that cannot be trusted: all of it counts as in use from now on."""
         base = slab * self.stride
-        for index in self.walk(slab, self.head[slab]):
+        for index in list(self.walk(slab, self.head[slab])):
             self.next[base + index] = LOST
         self.head[slab], self.inuse[slab] = END, self.objects[slab]
 
@@ -327,9 +327,11 @@ class KmemCache:
     # Reading.
 
     def walk(self, slab: int, index: int) -> Iterator[int]:
-        """Follow a freelist from one object to its end; yield indices."""
+        """Follow a freelist from one object to its end; yield indices, at most one more than there can be."""
         base = slab * self.stride
-        while index != END:
+        for _ in range(self.stride + 1):
+            if index >= self.stride:
+                return
             yield index
             index = self.next[base + index]
 
