@@ -54,20 +54,19 @@ def test_an_empty_slab_is_weighed_before_it_goes():
 def test_acts_done_again_lead_to_the_same_state(seed, cpus, kernel):
     source = random.Random(seed)
     machine = slab_machine(256, kernel=kernel, cpus=cpus, pcp=bool(seed & 1), seed=seed if seed & 2 else None)
-    tape, live = Tape(machine), []
-    number = machine.names.index("kmalloc-1k")
-    for _ in range(60):
-        cpu, k = source.randrange(cpus), len(tape)
-        what = source.random()
+    tape, requests, live = Tape(machine), [], []
+    shrink = cache_request("shrink", machine.names.index("kmalloc-1k"))
+    for k in range(60):
+        cpu, what = source.randrange(cpus), source.random()
         if what < 0.5 or not live:
-            tape, live = tape.then([kmalloc_request(source.choice([1000, 1000, 1000, 2000, 20000]), cpu)]), [*live, k]
+            requests.append(kmalloc_request(source.choice([1000, 1000, 1000, 2000, 20000]), cpu))
+            live.append(k)
         elif what < 0.98:
-            tape = tape.then([kfree_request(live.pop(source.randrange(len(live))), cpu)])
+            requests.append(kfree_request(live.pop(source.randrange(len(live))), cpu))
         else:
-            tape = tape.then([cache_request("shrink", number)])
-        if tape.received[-1] == -1:
-            live.pop()
-    for k in range(len(tape)):
+            requests.append(shrink)
+    tape = tape.then(requests)
+    for k in source.sample(range(60), 20):
         again = tape.at(k)
         again.redo(tape.acts(k))
         after = tape.at(k + 1)
