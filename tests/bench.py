@@ -1,4 +1,4 @@
-"""How fast the zone and its tape are, next to the same rules in C and to a textbook buddy allocator in Python.
+"""How fast the zone, its caches and its tape are, next to the same rules in C and to a textbook buddy allocator in Python.
 
     python tests/bench.py [--quick]
 
@@ -8,6 +8,8 @@ made once from a seed, and must hand out the same pfns: if they do not, the exit
 
 The full machine has zones DMA and Normal, per-CPU lists, fallback and watermarks. It and the bare one are given the same requests, which
 free by number, because the two hand out different pages.
+
+Objects come from one cache of 256 bytes on one CPU: so many are live, and then each request frees a random one or asks for one again.
 """
 
 import argparse
@@ -32,12 +34,15 @@ from pagelab.mm.allocator import REFUSED
 from pagelab.mm.call import FREE, alloc_request, free_received, free_request
 from pagelab.mm.machine import NOTHING, Machine, machine
 from pagelab.mm.page_alloc import alloc_pages, boot, free_pages, hand_over
+from pagelab.mm.slab_call import kfree_request, kmalloc_request
+from pagelab.mm.slab_machine import slab_machine
 from pagelab.mm.units import MAX_PAGE_ORDER, NR_PAGE_ORDERS, to_pages
 from pagelab.mm.zone import Zone
 
 SIZES = ("64 MiB", "1 GiB")
 WORKLOADS = {"steady at 70 %": (0.7, 0.7), "swinging between 50 % and 90 %": (0.5, 0.9)}
 TEXTBOOK_LIMIT = 50_000  # the textbook one does no more than this many of the swinging requests: its lists get long
+OBJECT_SIZE, LIVE = 256, (1_000, 20_000, 100_000)
 SOURCE = Path(__file__).with_name("bench_buddy.c")
 
 
@@ -282,6 +287,35 @@ def full_rates(count: int, repeat: int) -> None:
         line(row, *values)
 
 
+def draw_objects(live: int, count: int) -> Work:
+    """Make the requests of objects: `live` of them fill, then one goes and one comes, in turn."""
+    rng, requests, holders = random.Random(42), array("I", [kmalloc_request(OBJECT_SIZE)] * live), list(range(live))
+    while len(requests) < live + count:
+        at = rng.randrange(live)
+        requests.append(kfree_request(holders[at]))
+        holders[at] = len(requests)
+        requests.append(kmalloc_request(OBJECT_SIZE))
+    return Work(to_pages("256 MiB"), live, requests)
+
+
+def slab_rates(count: int, repeat: int) -> None:
+    """Print how fast objects come and go through a cache, by how many are live, and next to pages of a bare machine."""
+    works = {live: draw_objects(live, count) for live in LIVE}
+    pages = draw(to_pages("1 GiB"), *WORKLOADS["steady at 70 %"], count)
+    rates, bare = dict.fromkeys(LIVE, 0.0), 0.0
+    for _ in range(repeat):  # in turn, so that what else the computer does is no advantage to one of them
+        bare = max(bare, time_ours(pages, 1).rate)
+        for live, work in works.items():
+            rates[live] = max(rates[live], time_ours(work, 1, slab_machine).rate)
+    print(f"\nobjects of {OBJECT_SIZE} bytes through a cache, tape on: M requests/s")
+    for live, rate in rates.items():
+        limit = f", limit 0.5: {'ok' if rate >= 0.5 else 'UNDER'}" if live == 20_000 else ""
+        line(f"{live:,} objects live", f"{rate:.2f}{limit}")
+    spread = max(rates.values()) / min(rates.values())
+    line("fastest / slowest, limit 1.5", f"{spread:.2f} {'ok' if spread <= 1.5 else 'OVER'}")
+    line("objects (20,000) / pages of 1 GiB", f"{rates[20_000] / bare:.2f}")
+
+
 class Limits(NamedTuple):
     """What a tape may cost: MiB kept, and milliseconds for a jump, median and longest."""
 
@@ -332,6 +366,7 @@ def main() -> int:
         program = build(folder)
         differ = [name for name in WORKLOADS if not rates(name, program, count, repeat)]
     full_rates(count, repeat)
+    slab_rates(count, repeat)
     tape_figures("bare", machine, Limits(14, 3, 10), count, jumps)
     tape_figures("full", full_machine, Limits(40, 10, 30), count, jumps)
     line("a zone of 64 GiB, made", *verdict(milliseconds(lambda: machine("64 GiB"), 3), 50, "{:.1f} ms"))

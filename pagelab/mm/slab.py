@@ -284,15 +284,20 @@ class KmemCache:
         """Let a CPU, whose freelist is empty, take what was freed to its slab's own freelist; return how many objects."""
         c = self.cpu[cpu]
         slab = c.slab
-        count = self.objects[slab] - self.inuse[slab]
-        c.freelist, self.head[slab], self.inuse[slab] = self.head[slab], END, self.objects[slab]
+        index = self.head[slab]
+        if index == END:
+            return 0
+        objects = self.objects[slab]
+        count = objects - self.inuse[slab]
+        c.freelist, self.head[slab], self.inuse[slab] = index, END, objects
         return count
 
     def unload(self, cpu: int) -> int:
         """Take the slab away from a CPU, whose free objects go back to it, in front; return its number."""
         c = self.cpu[cpu]
-        slab, free = c.slab, list(self.walk(c.slab, c.freelist))
-        if free:
+        slab = c.slab
+        if c.freelist != END:
+            free = list(self.walk(slab, c.freelist))
             self.next[c.base + free[-1]] = self.head[slab]
             self.head[slab] = free[0]
             self.inuse[slab] -= len(free)
