@@ -21,20 +21,22 @@ from .panel import announce
 from .player import Player
 from .real_map import RealMap
 from .scores import scores_html
+from .slab_player import player_of
 from .stepper import Place
 from .style import CSS
 from .words import counts_html
 
 
 def play(
-    tape: Tape[Machine],
+    tape: Tape[Any],
     goto: Mapping[str, Place] | None = None,
     start: Place = (0, 0),
     theme: str | None = None,
     scale: float = 1,
+    cache: str | None = None,
 ) -> Player:
-    """Show a run in a player; goto and start name steps as `Player` says."""
-    player = Player(tape, goto, start, theme, scale)
+    """Show a run in a player; goto and start name steps as `Player` says, and cache a cache as `SlabPlayer` says."""
+    player = player_of(tape, goto, start, theme, scale, cache)
     announce(player)
     return player
 

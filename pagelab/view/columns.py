@@ -5,6 +5,7 @@ A moment is (tape, k, act): the state after the first act + 1 acts of request k.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,8 +104,8 @@ def _zones_of(machine: Machine, acts: Sequence[Act]) -> list[int]:
                 at = zone
             case Compared() | Looked() | Counted() | Refused() | Relabelled() | Asked("drain" | "compact"):
                 pass
-            case _ if act.pfn >= 0:
-                at = machine.zone_of(act.pfn)
+            case _ if (pfn := getattr(act, "pfn", -1)) >= 0:
+                at = machine.zone_of(pfn)
         places.append(at)
     return places
 
@@ -239,12 +240,24 @@ def types_of(tape: Tape[Machine]) -> tuple[int, ...]:
     return tuple(mt for mt in (*TYPES, *range(len(TYPES), len(MIGRATETYPES))) if mt in found)
 
 
+class Says(NamedTuple):
+    """What the two bands of a strip are called: the area and how its top is told, the line and how its range is told, and both in a tip."""
+
+    area: str
+    top: str
+    line: str
+    span: str
+    area_tip: str
+    line_tip: str
+
+
 @dataclass(frozen=True)
 class Strip:
     """The whole run in numbers, over all zones.
 
     steps: int array, positions 0..len(tape) that are shown; free and largest: free pages and largest free order there (-1: nothing
-    free); refused: the requests that were refused; orders: how many a block can have.
+    free); refused: the requests that were refused; orders: how many a block can have. Where says says so, free and largest are other
+    numbers, up to pages and below orders.
     """
 
     steps: NDArray[np.int64]
@@ -253,6 +266,7 @@ class Strip:
     refused: NDArray[np.int64]
     pages: int
     orders: int
+    says: Says = Says("free pages", "of", "largest free", "order, 0 to", "free", "largest order")
 
 
 def strip(tape: Tape[Machine], points: int = 400) -> Strip:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import islice
+from typing import Protocol, TypeVar
 
 from ..mm.act import Looked
 from ..mm.units import PAGE_SIZE, format_size
@@ -13,6 +14,17 @@ from .palette import FREE_LOOK, Look
 ROW, LOW_ROW, BOX = 30, 27, 22
 HEADER = 24
 GUTTER = 30
+
+
+class Marked(Protocol):
+    """What stands on a list, and whether it changed."""
+
+    @property
+    def mark(self) -> str:
+        """The mark of an Entry."""
+
+
+E = TypeVar("E", bound=Marked)
 
 
 def lists_height(orders: int, several: bool = False) -> int:
@@ -84,7 +96,7 @@ def _counts(drawing: Drawing, now: Moment, right: float, top: float) -> None:
 def draw_row(drawing: Drawing, entries: list[Entry], left: float, y: float, width: float, look: Look) -> float:
     """Draw one list in a row that is 22 pixels high; what has no room is a number. Return how much of the width it took."""
     box = max([34, *(7 * len(str(entry.pfn)) + 10 for entry in entries)])
-    shown = _shown(entries, int((width + 4) // (box + 4)))
+    shown = shown_entries(entries, int((width + 4) // (box + 4)))
     for i, entry in enumerate(shown):
         rect = Rect(left + i * (box + 4), y, box, BOX)
         if isinstance(entry, str):
@@ -94,8 +106,12 @@ def draw_row(drawing: Drawing, entries: list[Entry], left: float, y: float, widt
     return len(shown) * (box + 4)
 
 
-def _shown(entries: list[Entry], fits: int) -> list[Entry | str]:
-    """Leave out blocks of a long list, with their number in their place: what changed stays, then the ends, what is marked, and more."""
+def shown_entries(entries: Sequence[E], fits: int) -> list[E | str]:
+    """Leave out blocks of a long list, with their number in their place: what changed stays, then the ends, what is marked, and more.
+
+    >>> shown_entries([Entry(pfn) for pfn in range(9)], 4)[1:3]
+    [Entry(pfn=1, mark=''), '+6']
+    """
     if len(entries) <= fits:
         return list(entries)
     last = len(entries) - 1

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from html import escape
+from typing import Any
 
 import ipywidgets as widgets
 
 from ..lab.caption import Caption, captions
 from ..lab.request import to_text
 from ..lab.tape import Tape
-from ..mm.machine import Machine
 from ..real.flags import KIND_UNKNOWN
 from ..real.recording import Recording
 from .columns import Moment, moment, strip, types_of
@@ -36,9 +36,12 @@ class Player(Stepper):
         scale: 1.5 for the last row of a lecture room.
     """
 
+    tells = "Free pages and largest free order"
+    shows = "Page map and free lists"
+
     def __init__(
         self,
-        tape: Tape[Machine],
+        tape: Tape[Any],
         goto: Mapping[str, Place] | None = None,
         start: Place = (0, 0),
         theme: str | None = None,
@@ -55,7 +58,7 @@ class Player(Stepper):
     def text(self) -> str:
         """Return the present position in words, for a terminal."""
         zones = f"\n{zones_line(self._now)}" if zones_line(self._now) else ""
-        return f"step {self.k} of {len(self.tape)}: {self.request_text() or 'the end'}\n{sentence(self._now)}{zones}"
+        return f"step {self.k} of {len(self.tape)}: {self.request_text() or 'the end'}\n{self._sentence()}{zones}"
 
     def steps(self) -> int:
         """Return how many requests the run has."""
@@ -79,31 +82,30 @@ class Player(Stepper):
         self.selected = None
         super().reset()
 
-    def set_tape(self, tape: Tape[Machine]) -> None:
+    def set_tape(self, tape: Tape[Any]) -> None:
         """Show another run of the same zone, at its end; Reset goes to its beginning then."""
         self.tape, self._start, self._acts = tape, (0, 0), {}
-        self._run = strip(tape)
-        self._draw_strip()
         self._arrange()
+        self._draw_strip()
         self.stage.resize(self._height)
         self.go(max(len(tape) - 1, 0) if len(tape) else (0, 0))
 
     # Making.
 
     def _figures(self) -> dict[str, Canvas]:
-        self._run = strip(self.tape)
+        self._arrange()
         self.strip = Canvas("strip", WIDTH, HEIGHT, self.theme, self.scale)
         self.strip.on_tap(lambda x, _: self.go(step_at(self._run, x, WIDTH)))
-        self._arrange()
         self.stage = Canvas("stage", WIDTH, self._height, self.theme, self.scale)
         self.stage.on_tap(self._select)
         return {
-            "Free pages and largest free order at every step; the same in words below": self.strip,
-            "Page map and free lists at this step; the same in words below": self.stage,
+            f"{self.tells} at every step; the same in words below": self.strip,
+            f"{self.shows} at this step; the same in words below": self.stage,
         }
 
     def _arrange(self) -> None:
         """Find the places of all figures, for each zone; they stay where they are through the run, and all zones that it uses have room."""
+        self._run = strip(self.tape)
         machine, types = self.tape.at(0), types_of(self.tape)
         self.stages: list[Stage] = [arrange(machine, z, types) for z in range(len(machine.zones))]
         used = {machine.zones.index(machine.zone), *map(machine.zone_of, {pfn for pfn in self.tape.received if pfn >= 0})}
@@ -128,7 +130,7 @@ class Player(Stepper):
 
     def show(self) -> None:
         """Show the present position."""
-        self._now: Moment = moment(self.tape, self.k, self.act if self.k < len(self.tape) else 0)
+        self._look()
         self._acts = {self.k: len(self._now.all)}
         self._draw_stage()
         self._draw_strip_now()
@@ -137,12 +139,21 @@ class Player(Stepper):
         self.acts.value = f'<div class="pagelab-acts">{_acts_row(words, self.act)}</div>'
         self.caption.value = _caption_html(self._caption(words), self._now.machine.version)
         self.zones.value = f'<div class="pagelab-zones">{escape(zones_line(self._now))}</div>'
-        table = f"<details><summary>The same in words</summary>{escape(sentence(self._now))}"
-        self.twin.value = f"{table}{lists_table(self._now)}{cpus_table(self._now)}{bars_table(self._now)}</details>"
+        self.twin.value = f"<details><summary>The same in words</summary>{escape(self._sentence())}{self._tables()}</details>"
+
+    def _look(self) -> None:
+        """Find what is shown at the present place."""
+        self._now: Moment = moment(self.tape, self.k, self.act if self.k < len(self.tape) else 0)
+
+    def _sentence(self) -> str:
+        return sentence(self._now)
+
+    def _tables(self) -> str:
+        return f"{lists_table(self._now)}{cpus_table(self._now)}{bars_table(self._now)}"
 
     def _caption(self, words: list[Caption]) -> Caption:
         if self._now.end:
-            return Caption("end", sentence(self._now), "", "")
+            return Caption("end", self._sentence(), "", "")
         if not self.by_act and self.act == len(words) - 1:
             return summary(self._now.all)
         return words[self.act]

@@ -35,7 +35,8 @@ def draw_run(drawing: Drawing, run: Strip, width: float) -> None:
     """Draw what does not change from step to step: the free pages as an area, the largest free order as steps."""
     xs = [strip_x(run, step, width) for step in run.steps] + [width + 1]
     for x, right, step, free, largest in zip(xs, xs[1:], run.steps, run.free, run.largest, strict=False):
-        high, tip = BAND * free / max(run.pages, 1), f"<b>go to {step:,}</b><br>{free:,} free, largest order {largest}"
+        high, says = BAND * free / max(run.pages, 1), run.says
+        tip = f"<b>go to {step:,}</b><br>{free:,} {says.area_tip}, {says.line_tip} {largest:,}"
         drawing.quad(Rect(x, BASE - high, right - x + 0.6, high), "pcp", tip=tip)
         drawing.quad(Rect(x, BASE - high - 0.5, right - x, 1), "free_outline", tip=tip)
         if largest >= 0:
@@ -47,11 +48,11 @@ def draw_run(drawing: Drawing, run: Strip, width: float) -> None:
 def draw_now(drawing: Drawing, run: Strip, k: int, width: float) -> None:
     """Draw the words, the refused requests and the accent line at step k; what comes later is paler."""
     last, x = int(run.steps[-1]), strip_x(run, k, width)
-    drawing.word(0, BASE - 22, "free pages", "ink")
-    drawing.word(0, BASE - 8, f"of {run.pages:,}", "quiet")
-    drawing.word(0, FLOOR - 22, "largest free", "ink")
-    drawing.word(0, FLOOR - 8, f"order, 0 to {run.orders - 1}", "quiet")
-    drawing.word(LEFT - 6, FLOOR - BAND, str(run.orders - 1), "quiet", 10, align="right")
+    drawing.word(0, BASE - 22, run.says.area, "ink")
+    drawing.word(0, BASE - 8, f"{run.says.top} {run.pages:,}", "quiet")
+    drawing.word(0, FLOOR - 22, run.says.line, "ink")
+    drawing.word(0, FLOOR - 8, f"{run.says.span} {run.orders - 1:,}", "quiet")
+    drawing.word(LEFT - 6, FLOOR - BAND, f"{run.orders - 1:,}", "quiet", 10, align="right")
     drawing.word(LEFT - 6, FLOOR, "0", "quiet", 10, align="right")
     drawing.quad(Rect(x, BASE - BAND, width + 1 - x, BAND - 0.5), "paper", alpha=0.6)
     for step in run.refused[:200]:

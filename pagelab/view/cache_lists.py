@@ -1,0 +1,94 @@
+"""Where a cache keeps its slabs: a row for each list, head first, a bar for each slab, filled as far as its objects are in use."""
+
+from collections.abc import Sequence
+
+from ..mm.slab import FULL
+from .drawing import Drawing, Rect
+from .free_lists import shown_entries
+from .palette import FREE_LOOK
+from .slab_columns import Bar, ListRow
+
+TITLE, ROW = 32, 36
+NAMES, GAP = 204, 12
+BAR_HIGH = 14
+# From the widest to the narrowest: the pitch of bars, and how wide they are.
+BARS = ((112, 82), (76, 48), (44, 24))
+
+Placed = tuple[Rect, int]
+
+
+def cache_lists_height(rows: int) -> float:
+    """Return the height of the figure for so many lists, in CSS pixels.
+
+    >>> cache_lists_height(4)
+    176
+    """
+    return TITLE + ROW * rows
+
+
+def draw_cache_lists(
+    drawing: Drawing, rows: Sequence[ListRow], objects: int, longest: int, shown: int, top: float, left: float = 0, width: float = 824
+) -> list[Placed]:
+    """Draw the lists; return where each slab stands, and its first page.
+
+    objects: of a whole slab. longest: slabs of the longest list of the run. shown: the first page of the slab that is shown elsewhere.
+    """
+    drawing.word(left, top + 12, "Where this cache keeps its slabs", "ink", 13, bold=True)
+    drawing.word(left + NAMES + GAP, top + 12, f"objects in use, of {objects:,}", "quiet")
+    drawing.word(left + width, top + 12, "head → tail", "quiet", align="right")
+    room, placed = width - NAMES, list[Placed]()
+    pitch, wide = next((bars for bars in BARS if bars[0] * longest <= room), BARS[-1])
+    for i, row in enumerate(rows):
+        y = top + TITLE + i * ROW
+        drawing.word(left, y + 10, row.name, "ink", 12)
+        drawing.word(left, y + 25, row.note, "quiet")
+        drawing.quad(Rect(left, y + ROW - 1, width, 1), "hairline")
+        placed += _draw_row(drawing, row, left + NAMES, y, width - NAMES, pitch, wide, shown)
+    return placed
+
+
+def _draw_row(drawing: Drawing, row: ListRow, left: float, y: float, room: float, pitch: float, wide: float, shown: int) -> list[Placed]:
+    fits = int((room - (150 if row.looked else 90 if row.at[0] == FULL else 0)) // pitch)
+    placed, x = list[Placed](), left
+    more = 0
+    for bar in shown_entries(row.bars, max(fits, 1)):
+        if isinstance(bar, str):
+            if row.at[0] == FULL and bar is not None:
+                more += int(bar)
+                continue
+            drawing.word(x + wide / 2, y + 3 + BAR_HIGH / 2, bar, "quiet", align="center")
+        else:
+            rect = Rect(x, y + 4, wide, BAR_HIGH)
+            _draw_bar(drawing, rect, bar, bar.pfn == shown, row.at[0] == FULL)
+            placed.append((rect.grown(6), bar.pfn))
+        x += pitch
+    if more:
+        drawing.word(x, y + 11, f"+ {more:,} more: only counted" if room - (x - left) > 140 else f"+ {more:,} more", "quiet")
+    if row.looked:
+        need = 5.6 * len(row.looked) + 12
+        drawing.ring(Rect(x + 2, y + 2, need, 19), "looked")
+        drawing.word(x + 2 + need / 2, y + 11.5, row.looked, "ink", align="center")
+    return placed
+
+
+def _draw_bar(drawing: Drawing, rect: Rect, bar: Bar, shown: bool, unlisted: bool) -> None:
+    middle = rect.y + rect.h / 2
+    if bar.mark == "gone":
+        drawing.quad(rect, None, "quiet", 1, "3 3")
+        drawing.word(rect.x + rect.w / 2, rect.y + rect.h + 8, str(bar.pfn), "quiet", 10, mono=True, align="center")
+        drawing.quad(Rect(rect.x + rect.w / 2 - 3.4 * len(str(bar.pfn)), rect.y + rect.h + 8, 6.8 * len(str(bar.pfn)), 1), "quiet")
+        return
+    tip = f"<b>slab at page {bar.pfn}</b><br>{bar.live} of {bar.objects} objects in use"
+    drawing.block(rect, FREE_LOOK, tip)
+    if bar.live:
+        drawing.quad(rect._replace(w=rect.w * bar.live / bar.objects), "unmovable", tip=tip)
+    if bar.mark == "changed":
+        drawing.ring(rect, "changed")
+    elif shown:
+        drawing.ring(rect, "selected")
+    elif bar.mark == "moved":
+        drawing.quad(Rect(rect.x, rect.y + rect.h + 1, rect.w, 2), "changed")
+    in_hand = unlisted and bar.live < bar.objects
+    count = f"{bar.live}, in hand" if in_hand and rect.w > 40 else str(bar.live)
+    drawing.word(rect.x + rect.w + 6, middle, count, "ink" if in_hand else "quiet")
+    drawing.word(rect.x + rect.w / 2, rect.y + rect.h + 9, str(bar.pfn), "quiet", 10, mono=True, align="center")

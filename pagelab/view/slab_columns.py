@@ -1,0 +1,411 @@
+"""A cache to numbers: all that a figure or a text shows of its slabs at a moment, as plain lists. No bokeh here."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..lab.tape import Tape
+from ..mm.act import Asked
+from ..mm.allocator import REFUSED
+from ..mm.slab import CPU_PARTIAL, CPU_SLAB, END, FULL, IN_SHEAF, IN_USE, LOST, NO_LIST, NODE_PARTIAL, OBJECT, PAGE_BITS, KmemCache
+from ..mm.slab_act import (
+    SLAB_ACTS,
+    Called,
+    Carved,
+    Crowded,
+    Delisted,
+    Discarded,
+    Drawn,
+    Enlisted,
+    FoundEmpty,
+    Loaded,
+    Popped,
+    Pushed,
+    Put,
+    Rested,
+    Unloaded,
+    Weighed,
+)
+from ..mm.slab_call import KFREE, SLAB_VERBS, VERB_SHIFT, unpack_slab
+from ..mm.slab_common import KmallocType, kmalloc_index, kmalloc_name
+from ..mm.slab_layout import Slab
+from ..mm.slab_machine import SlabMachine
+from ..mm.units import PAGE_SIZE
+from .columns import Entry, Moment, Says, Strip, moment
+
+Row = tuple[int, int]  # a place of slab.py and whose list it is
+STATES = {IN_USE: "in use", LOST: "lost", IN_SHEAF: "in a sheaf"}
+OBJECT_ACTS = (Popped, Pushed, Drawn, Put, Rested)
+SLAB_SAYS = Says("pages held", "at most", "objects in use", "0 to", "pages held", "objects in use")
+
+
+@dataclass(frozen=True)
+class SlabMoment:
+    """One position of a run, as far as one cache goes.
+
+    pages: the Moment of the machine. cache is its state now, before that before the request. acts are those of this cache so far in the
+    request, act the last of all acts where it is this cache's.
+    """
+
+    pages: Moment
+    cache: KmemCache
+    before: KmemCache
+    acts: tuple[Any, ...]
+    act: Any
+
+
+def slab_moment(tape: Tape[SlabMachine], k: int, act: int, name: str) -> SlabMoment:
+    """Return the state of a cache at act `act` of request k; at k = len(tape), the end. The zone that is shown is the largest.
+
+    Args:
+        tape: any tape of a machine with caches.
+        k, act: as `pagelab.view.columns.moment` has them.
+        name: of the cache.
+
+    Raises:
+        ValueError: k or act is out of range, or there is no such cache.
+
+    >>> from pagelab.mm.slab_call import kmalloc_request
+    >>> from pagelab.mm.slab_machine import slab_machine
+    >>> now = slab_moment(Tape(slab_machine(64)).then([kmalloc_request(512)]), 0, -1, "kmalloc-512")
+    >>> now.cache.live(), now.before.live(), type(now.act).__name__
+    (1, 0, 'Popped')
+    """
+    start = tape.at(k)
+    now = moment(tape, k, act, start.zones.index(start.zone))  # type: ignore[arg-type]
+    machine: Any = now.machine
+    cache = machine.cache(name)
+    acts = tuple(a for a in now.acts if isinstance(a, SLAB_ACTS) and a.cache == cache.name)
+    last = acts[-1] if acts and acts[-1] is now.acts[-1] else None
+    return SlabMoment(replace(now, here=_segment(now.acts)), cache, start.cache(name), acts, last)
+
+
+def _segment(acts: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the page acts of the block that was asked for or given back last."""
+    pages = [act for act in acts if not isinstance(act, SLAB_ACTS)]
+    first = max((i for i, act in enumerate(pages) if isinstance(act, Asked)), default=0)
+    return tuple(pages[first:])
+
+
+# A slab.
+
+
+class Slot(NamedTuple):
+    """One object of a slab: its index, and bytes start up to end of it.
+
+    state: "in use", "free", "lost" or "in a sheaf". place: of a free one on its freelist, from 1, and whose that is: "cpu" or "slab";
+    after: the next one there, or -1. mark: "" or "changed" (by this act), "moved" (earlier in this request), "looked".
+    """
+
+    obj: int
+    start: int
+    end: int
+    state: str
+    place: int
+    whose: str
+    after: int
+    mark: str
+
+
+class SlabShown(NamedTuple):
+    """One slab as it is shown. where: on which list it is, in words. Bytes from waste up to size have no object."""
+
+    pfn: int
+    order: int
+    live: int
+    where: str
+    slots: list[Slot]
+    waste: int
+    size: int
+
+
+def shown_slab(now: SlabMoment, pfn: int) -> SlabShown | None:
+    """Return the slab that page pfn is of, or None where it is of none of this cache.
+
+    >>> from pagelab.mm.slab_call import kmalloc_request
+    >>> from pagelab.mm.slab_machine import slab_machine
+    >>> now = slab_moment(Tape(slab_machine(64)).then([kmalloc_request(512)]), 0, -1, "kmalloc-512")
+    >>> slab = shown_slab(now, 0)
+    >>> slab.where, [(slot.state, slot.place) for slot in slab.slots[:3]]
+    ('cpu 0 slab', [('in use', 0), ('free', 1), ('free', 2)])
+    """
+    cache = now.cache
+    owner, number = cache.owners.get(pfn, (None, -1))
+    if owner is None or owner.name != cache.name:
+        return None
+    state, size, marks = cache.slab(number), cache.layout.size, _object_marks(now, cache.pfn[number])
+    places = {index: (i, "slab") for i, index in enumerate(state.freelist, 1)}
+    places |= {index: (i, "cpu") for i, index in enumerate(state.cpu_freelist, 1)}
+    slots = []
+    for index in range(state.objects):
+        after, (place, whose) = cache.next[number * cache.stride + index], places.get(index, (0, ""))
+        nearest = after if place and after != END else -1
+        kind = STATES.get(after, "free")
+        slots.append(Slot(index, index * size, (index + 1) * size, kind, place, whose, nearest, marks.get(index, "")))
+    where = place_name(now, (cache.place[number], cache.owner[number]))
+    if cache.place[number] == NO_LIST and state.freelist:
+        where = "in hand"
+    return SlabShown(state.pfn, state.order, state.live, where, slots, state.objects * size, PAGE_SIZE << state.order)
+
+
+def _object_marks(now: SlabMoment, pfn: int) -> dict[int, str]:
+    marks = {act.obj: "moved" for act in now.acts if isinstance(act, OBJECT_ACTS) and act.pfn == pfn}
+    match now.act:
+        case Popped() | Pushed() | Drawn() | Put() | Rested() if now.act.pfn == pfn:
+            marks[now.act.obj] = "changed"
+        case Called() if now.act.pfn == pfn and now.act.obj >= 0:
+            marks[now.act.obj] = "looked"
+    return marks
+
+
+def slab_in_focus(now: SlabMoment) -> int:
+    """Return the first page of the slab that the present act is about, or of that which serves its CPU; -1 where the cache has none."""
+    for act in reversed(now.acts):
+        pfn = getattr(act, "pfn", -1)
+        if pfn >= 0:
+            return int(pfn)
+        cpu = act.owner if isinstance(act, FoundEmpty) else getattr(act, "cpu", -1)
+        if isinstance(act, Called | FoundEmpty) and 0 <= cpu < len(now.cache.cpu) and (slab := now.cache.cpu[cpu].slab) >= 0:
+            return now.cache.pfn[slab]
+    served = [c.slab for c in now.cache.cpu if c.slab >= 0] or now.cache.numbers()
+    return now.cache.pfn[served[0]] if served else -1
+
+
+# The lists.
+
+
+class Bar(NamedTuple):
+    """A slab on a list: its first page, how many objects it has, how many are in use, and the mark of an Entry."""
+
+    pfn: int
+    objects: int
+    live: int
+    mark: str
+
+
+class ListRow(NamedTuple):
+    """One list as it is shown, head first; looked: what was found there when it was looked at, or ""."""
+
+    at: Row
+    name: str
+    note: str
+    bars: list[Bar]
+    looked: str
+
+
+NOTES = {CPU_SLAB: "allocations come from here", CPU_PARTIAL: "next in line, no lock", NODE_PARTIAL: "shared, list_lock"}
+
+
+def place_name(now: SlabMoment, at: Row) -> str:
+    """Name a list.
+
+    >>> from pagelab.mm.slab_machine import slab_machine
+    >>> now = slab_moment(Tape(slab_machine(64)), 0, 0, "kmalloc-512")
+    >>> place_name(now, (CPU_PARTIAL, 0)), place_name(now, (NODE_PARTIAL, 0))
+    ('cpu 0 partial', 'node partial')
+    """
+    place, owner = at
+    if place == NODE_PARTIAL:
+        return f"node {owner} partial" if len(now.cache.node) > 1 else "node partial"
+    return {CPU_SLAB: f"cpu {owner} slab", CPU_PARTIAL: f"cpu {owner} partial"}.get(place, "full")
+
+
+def list_rows(now: SlabMoment, cpus: Iterable[int]) -> list[ListRow]:
+    """Return every list of the cache, for the CPUs named; slabs that left one in this request keep their place, marked "gone".
+
+    >>> from pagelab.mm.slab_call import kmalloc_request
+    >>> from pagelab.mm.slab_machine import slab_machine
+    >>> now = slab_moment(Tape(slab_machine(64)).then([kmalloc_request(512)] * 9), 8, -1, "kmalloc-512")
+    >>> [(row.name, [(bar.pfn, bar.live, bar.mark) for bar in row.bars]) for row in list_rows(now, [0])]
+    [('cpu 0 slab', [(0, 8, 'gone'), (1, 1, 'moved')]), ('cpu 0 partial', []), ('node partial', []), ('full', [(0, 8, 'moved')])]
+    """
+    rows = _lists_before(now, cpus)
+    for act in now.acts:
+        _follow(rows, act, "changed" if act is now.act else "moved")
+    found = []
+    for at, entries in rows.items():
+        note = NOTES.get(at[0]) or ("kept for checks, list_lock" if now.cache.layout.flags & Slab.STORE_USER else "on no list")
+        found.append(ListRow(at, place_name(now, at), note, [_bar(now, entry) for entry in entries], _looked(now, at)))
+    return found
+
+
+def _lists_before(now: SlabMoment, cpus: Iterable[int]) -> dict[Row, list[Entry]]:
+    before, rows = now.before, dict[Row, list[int]]()
+    for cpu in cpus:
+        c = before.cpu[cpu]
+        rows[CPU_SLAB, cpu] = [c.slab] * (c.slab >= 0)
+        if before.layout.cpu_partial:
+            rows[CPU_PARTIAL, cpu] = c.partial[::-1]
+    for node, n in enumerate(before.node):
+        rows[NODE_PARTIAL, node] = list(n.partial)
+    rows[FULL, 0] = [slab for slab in before.numbers() if before.place[slab] in (NO_LIST, FULL)]
+    return {at: [Entry(before.pfn[slab]) for slab in slabs] for at, slabs in rows.items()}
+
+
+def _follow(rows: dict[Row, list[Entry]], act: Any, mark: str) -> None:
+    """Let an act move its slab from list to list; what is on none stands with the full ones."""
+    match act:
+        case Carved():
+            _add(rows, (FULL, 0), act.pfn, mark)
+        case Loaded():
+            _leave(rows, (FULL, 0), act.pfn)
+            _add(rows, (CPU_SLAB, act.cpu), act.pfn, mark)
+        case Unloaded():
+            _leave(rows, (CPU_SLAB, act.cpu), act.pfn)
+            _add(rows, (FULL, 0), act.pfn, mark)
+        case Enlisted():
+            _leave(rows, (FULL, 0), act.pfn)
+            at = (act.place, 0 if act.place == FULL else act.owner)
+            _add(rows, at, act.pfn, mark, act.tail and act.place != CPU_PARTIAL)
+        case Delisted():
+            _leave(rows, (act.place, 0 if act.place == FULL else act.owner), act.pfn)
+            _add(rows, (FULL, 0), act.pfn, mark)
+        case Discarded():
+            _leave(rows, (FULL, 0), act.pfn, always=True)
+
+
+def _leave(rows: dict[Row, list[Entry]], at: Row, pfn: int, always: bool = False) -> None:
+    """Mark a slab as gone; one that only passed through is not shown."""
+    entries = rows.get(at, [])
+    for i, entry in enumerate(entries):
+        if entry.pfn == pfn and entry.mark != "gone":
+            entries[i : i + 1] = [Entry(pfn, "gone")] if always or not entry.mark or at[0] != FULL else []
+            return
+
+
+def _add(rows: dict[Row, list[Entry]], at: Row, pfn: int, mark: str, tail: bool = False) -> None:
+    if at in rows:
+        rows[at].insert(len(rows[at]) if tail or at[0] == CPU_SLAB else 0, Entry(pfn, mark))
+
+
+def _bar(now: SlabMoment, entry: Entry) -> Bar:
+    for cache in (now.cache, now.before):
+        owner, slab = cache.owners.get(entry.pfn, (None, -1))
+        if owner is not None and owner.name == cache.name:
+            live = cache.next[slab * cache.stride :][: cache.objects[slab]].count(IN_USE)
+            return Bar(entry.pfn, cache.objects[slab], live, entry.mark)
+    return Bar(entry.pfn, now.cache.stride, 0, entry.mark)
+
+
+def _looked(now: SlabMoment, at: Row) -> str:
+    place, owner = at
+    match now.act:
+        case FoundEmpty(_, "freelist", whose) if at == (CPU_SLAB, whose):
+            return "its freelist is empty"
+        case FoundEmpty(_, "slab", whose) if at == (CPU_SLAB, whose):
+            return "nothing was freed to it"
+        case FoundEmpty(_, "cpu partial", whose) if at == (CPU_PARTIAL, whose):
+            return "empty"
+        case FoundEmpty(_, "node partial", whose) if at == (NODE_PARTIAL, whose):
+            return "empty"
+        case Crowded(_, cpu, slabs, limit, yes) if at == (CPU_PARTIAL, cpu):
+            return f"{slabs} of {limit}: {'no room' if yes else 'room for one more'}"
+        case Weighed(_, _, _, nr_partial, least, yes) if place == NODE_PARTIAL:
+            return f"has {nr_partial}, keeps {least}: {'one too many' if yes else 'it may stay'}"
+    return ""
+
+
+# Numbers.
+
+
+class Usage(NamedTuple):
+    """Bytes: asked for by those who have objects, in their slots, in other slots, and held as pages.
+
+    objects: in use. active, total: what slabinfo says.
+    """
+
+    asked: int
+    slots: int
+    free: int
+    held: int
+    objects: int
+    active: int
+    total: int
+
+
+def usage(now: SlabMoment, run: "SlabRun") -> Usage:
+    """Return how much memory is asked for, used and held at a moment.
+
+    >>> from pagelab.mm.slab_call import kmalloc_request
+    >>> from pagelab.mm.slab_machine import slab_machine
+    >>> tape = Tape(slab_machine(64)).then([kmalloc_request(300)])
+    >>> usage(slab_moment(tape, 0, -1, "kmalloc-512"), slab_run(tape, "kmalloc-512"))
+    Usage(asked=300, slots=512, free=3584, held=4096, objects=1, active=8, total=8)
+    """
+    cache, k = now.cache, now.pages.k
+    slabs = [cache.slab(number) for number in cache.numbers()]
+    live, total = sum(slab.live for slab in slabs), sum(slab.objects for slab in slabs)
+    active = total - sum(len(slab.freelist) for slab in slabs if slab.place == "node partial")
+    after = k + 1 < len(run.asked) and live != now.before.live()
+    held = sum(PAGE_SIZE << slab.order for slab in slabs)
+    size = cache.layout.size
+    return Usage(run.asked[k + after], live * size, (total - live) * size, held, live, active, total)
+
+
+class SlabRun(NamedTuple):
+    """A whole run, as far as one cache goes: its Strip, the bytes asked for before each request and at the end, the CPUs that play a part,
+    and the length of the longest list."""
+
+    strip: Strip
+    asked: list[int]
+    cpus: tuple[int, ...]
+    longest: int
+
+
+def slab_run(tape: Tape[SlabMachine], name: str, points: int = 400) -> SlabRun:
+    """Run a tape once and note the pages that a cache holds, its objects in use and the bytes asked for.
+
+    Args:
+        tape: any tape of a machine with caches.
+        name: of the cache.
+        points: how many positions of the strip are shown at most; the end is always one.
+    """
+    model = tape.at(0)
+    cache, every = model.cache(name), -(-len(tape) // (points - 1)) or 1
+    steps, pages, live, asked, sizes, longest, cpus = [], [], [], [0], dict[int, int](), 1, {0}
+    for k in range(len(tape) + 1):
+        if k % every == 0 or k == len(tape):
+            steps.append(k)
+            pages.append(sum(1 << cache.order(slab) for slab in cache.numbers()))
+            live.append(cache.live())
+            longest = max(longest, *(len(c.partial) for c in cache.cpu), *(len(n.partial) for n in cache.node))
+        if k < len(tape):
+            request, word = tape.requests[k], model.apply(tape.requests[k], tape.received)
+            verb = request >> VERB_SHIFT
+            if 0 < verb < len(SLAB_VERBS):
+                call, change = unpack_slab(request), 0
+                if verb == KFREE:
+                    word = tape.received[call.number]
+                    change = -sizes.pop(word, 0)
+                elif word > 0 and (owner := model.owners.get(word - OBJECT >> PAGE_BITS)) and owner[0] is cache:
+                    sizes[word] = change = call.number if call.verb == "kmalloc" else cache.layout.object_size
+                cpus |= {call.cpu} if change else set()
+                asked.append(asked[-1] + change)
+            else:
+                asked.append(asked[-1])
+    refused = np.flatnonzero(np.asarray(tape.received) == REFUSED)
+    most = max(live)
+    run = Strip(np.array(steps), np.array(pages), np.array(live), refused, max(pages), most + 1, SLAB_SAYS)
+    return SlabRun(run, asked, tuple(sorted(cpus)), longest)
+
+
+def default_cache(tape: Tape[SlabMachine]) -> str:
+    """Return the cache that the run uses first; without any, the last one that was made.
+
+    >>> from pagelab.mm.slab_call import kmalloc_request
+    >>> from pagelab.mm.slab_machine import slab_machine
+    >>> default_cache(Tape(slab_machine(64)).then([kmalloc_request(100)]))
+    'kmalloc-128'
+    """
+    machine = tape.at(0)
+    for request in tape.requests:
+        if 0 < request >> VERB_SHIFT < len(SLAB_VERBS):
+            call = unpack_slab(request)
+            if call.verb == "kmalloc" and (index := kmalloc_index(call.number)):
+                return machine.cache(kmalloc_name(index, KmallocType(call.kind))).name
+            if call.verb == "kmem_cache_alloc":
+                return machine.cache(machine.names[call.number]).name
+    made = [cache.name for cache in machine.caches if not cache.layout.flags & Slab.KMALLOC]
+    return made[-1] if made else "kmalloc-512"

@@ -1,0 +1,148 @@
+"""The player of a machine with caches: a slab, the lists of its cache and the pages under them, step by step and act by act."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..lab.caption import span
+from ..lab.tape import Tape
+from ..mm.slab_machine import SlabMachine
+from .drawing import Drawing
+from .player import Player
+from .slab_columns import (
+    ListRow,
+    SlabMoment,
+    SlabShown,
+    default_cache,
+    list_rows,
+    shown_slab,
+    slab_in_focus,
+    slab_moment,
+    slab_run,
+    usage,
+)
+from .slab_map import missing, ordinal
+from .slab_stage import arrange_slab, draw_slab_stage, usage_line
+from .stepper import Place
+from .summary import plural
+from .words import MODEL_LOOKS, html_table
+
+
+class SlabPlayer(Player):
+    """A run of a machine with caches with its controls; one cache of it is shown.
+
+    Args:
+        tape: the run.
+        goto, start, theme, scale: as `Player` has them.
+        cache: the name of the cache that is shown; None for that which the run uses first.
+
+    Raises:
+        ValueError: there is no such cache.
+    """
+
+    tells = "Pages that the cache holds and its objects in use"
+    shows = "A slab, the lists of its cache and the pages under them"
+
+    def __init__(
+        self,
+        tape: Tape[Any],
+        goto: Mapping[str, Place] | None = None,
+        start: Place = (0, 0),
+        theme: str | None = None,
+        scale: float = 1,
+        cache: str | None = None,
+    ) -> None:
+        self._wanted = cache
+        super().__init__(tape, goto, start, theme, scale)
+
+    def _arrange(self) -> None:
+        machine: SlabMachine = self.tape.at(0)
+        self.cache = machine.cache(self._wanted or default_cache(self.tape)).name
+        self._used = slab_run(self.tape, self.cache)
+        self._run = self._used.strip
+        self.slab_stage = arrange_slab(self.tape, self.cache, self._used)
+        self._height, self._looks, self._lines, self.stages = self.slab_stage.height, MODEL_LOOKS, (), []
+
+    def _look(self) -> None:
+        k = self.k
+        self._slabs: SlabMoment = slab_moment(self.tape, k, self.act if k < len(self.tape) else 0, self.cache)
+        self._now = self._slabs.pages
+
+    def _draw_stage(self) -> None:
+        drawing = Drawing(self.theme, self.scale)
+        self._placed = draw_slab_stage(drawing, self.slab_stage, self._slabs, self._used, self.selected)
+        self.stage.show(drawing)
+
+    def _select(self, x: float, y: float) -> None:
+        """Show the slab that was clicked on, until it is clicked again; then the run chooses again."""
+        pfn = next((pfn for rect, pfn in self._placed if rect.x <= x <= rect.x + rect.w and rect.y <= y <= rect.y + rect.h), None)
+        if pfn is not None:
+            self.selected = None if pfn == self.selected else pfn
+            self.show()
+
+    def _shown(self) -> SlabShown | None:
+        return shown_slab(self._slabs, slab_in_focus(self._slabs) if self.selected is None else self.selected)
+
+    def _sentence(self) -> str:
+        return slab_sentence(self._slabs, self._used_now())
+
+    def _used_now(self) -> Any:
+        return usage(self._slabs, self._used)
+
+    def _tables(self) -> str:
+        lists = lists_table(list_rows(self._slabs, self.slab_stage.cpus))
+        slab = self._shown()
+        return lists + (slab_table(slab) if slab else f"<div>{missing(self._slabs)}</div>")
+
+
+def slab_sentence(now: SlabMoment, used: Any) -> str:
+    """Say in two sentences what a cache holds at a moment."""
+    pages = plural(used.held // 4096, "page")
+    slabs = f"{now.cache.name}: {plural(now.cache.slabs, 'slab')} on {pages}, {used.objects:,} of {plural(used.total, 'object')} in use."
+    return f"{slabs} {usage_line(used)[0].upper()}{usage_line(used)[1:]}."
+
+
+def lists_table(rows: Sequence[ListRow]) -> str:
+    """Return the lists of a cache as an HTML table."""
+    told = [
+        (row.name, f"{len(kept):,}", " ".join(f"{bar.pfn}:{bar.live}" for bar in kept[:40]) + " …" * (len(kept) > 40))
+        for row in rows
+        for kept in [[bar for bar in row.bars if bar.mark != "gone"]]
+    ]
+    return html_table("Slabs, each as its first page and its objects in use; head first", ("list", "slabs", "page:objects in use"), told)
+
+
+def slab_table(slab: SlabShown) -> str:
+    """Return the objects of a slab as an HTML table."""
+    rows = [
+        (
+            str(slot.obj),
+            f"{slot.start}-{slot.end - 1}",
+            slot.state,
+            f"{ordinal(slot.place)}, {'CPU' if slot.whose == 'cpu' else 'slab'}'s" if slot.place else "",
+            str(slot.after) if slot.after >= 0 else "",
+        )
+        for slot in slab.slots[:64]
+    ]
+    more = f", the first 64 of {len(slab.slots)}" if len(slab.slots) > 64 else ""
+    head = ("object", "bytes", "state", "place on the freelist", "next")
+    return html_table(f"The slab at {span(slab.pfn, slab.order)}: {slab.where}{more}", head, rows)
+
+
+def player_of(
+    tape: Tape[Any],
+    goto: Mapping[str, Place] | None = None,
+    start: Place = (0, 0),
+    theme: str | None = None,
+    scale: float = 1,
+    cache: str | None = None,
+) -> Player:
+    """Return the player for a run: one with caches where its machine has them.
+
+    Raises:
+        ValueError: a cache is named that the machine does not have.
+    """
+    if isinstance(tape.at(0), SlabMachine):
+        return SlabPlayer(tape, goto, start, theme, scale, cache)
+    if cache is not None:
+        raise ValueError(f"cache {cache!r} does not exist: this machine has no caches")
+    return Player(tape, goto, start, theme, scale)
