@@ -34,7 +34,7 @@ def draw_cache_lists(
     objects: of a whole slab. longest: slabs of the longest list of the run. shown: the first page of the slab that is shown elsewhere.
     """
     drawing.word(left, top + 12, "Where this cache keeps its slabs", "ink", 13, bold=True)
-    drawing.word(left + NAMES + GAP, top + 12, f"objects in use, of {objects:,}", "quiet")
+    drawing.word(left + NAMES + GAP, top + 12, f"objects in use, of {objects:,}; below, the slab's first page", "quiet")
     drawing.word(left + width, top + 12, "head → tail", "quiet", align="right")
     room, placed = width - NAMES, list[Placed]()
     pitch, wide = next((bars for bars in BARS if bars[0] * longest <= room), BARS[-1])
@@ -53,7 +53,7 @@ def _draw_row(drawing: Drawing, row: ListRow, left: float, y: float, room: float
     more = 0
     for bar in shown_entries(row.bars, max(fits, 1)):
         if isinstance(bar, str):
-            if row.at[0] == FULL and bar is not None:
+            if row.at[0] == FULL:
                 more += int(bar)
                 continue
             drawing.word(x + wide / 2, y + 3 + BAR_HIGH / 2, bar, "quiet", align="center")
@@ -86,7 +86,7 @@ def _draw_bar(drawing: Drawing, rect: Rect, bar: Bar, shown: bool, unlisted: boo
         drawing.ring(rect, "changed")
     elif shown:
         drawing.ring(rect, "selected")
-    elif bar.mark == "moved":
+    if bar.mark == "moved":
         drawing.quad(Rect(rect.x, rect.y + rect.h + 1, rect.w, 2), "changed")
     in_hand = unlisted and bar.live < bar.objects
     count = f"{bar.live}, in hand" if in_hand and rect.w > 40 else str(bar.live)

@@ -110,12 +110,17 @@ class Slot(NamedTuple):
 
 
 class SlabShown(NamedTuple):
-    """One slab as it is shown. where: on which list it is, in words. Bytes from waste up to size have no object."""
+    """One slab as it is shown.
+
+    where: on which list it is, in words; served: whether that is a CPU, which has a freelist of its own. Bytes from waste up to size have
+    no object.
+    """
 
     pfn: int
     order: int
     live: int
     where: str
+    served: bool
     slots: list[Slot]
     waste: int
     size: int
@@ -147,7 +152,9 @@ def shown_slab(now: SlabMoment, pfn: int) -> SlabShown | None:
     where = place_name(now, (cache.place[number], cache.owner[number]))
     if cache.place[number] == NO_LIST and state.freelist:
         where = "in hand"
-    return SlabShown(state.pfn, state.order, state.live, where, slots, state.objects * size, PAGE_SIZE << state.order)
+    return SlabShown(
+        state.pfn, state.order, state.live, where, cache.place[number] == CPU_SLAB, slots, state.objects * size, PAGE_SIZE << state.order
+    )
 
 
 def _object_marks(now: SlabMoment, pfn: int) -> dict[int, str]:
@@ -164,7 +171,7 @@ def slab_in_focus(now: SlabMoment) -> int:
     """Return the first page of the slab that the present act is about, or of that which serves its CPU; -1 where the cache has none."""
     for act in reversed(now.acts):
         pfn = getattr(act, "pfn", -1)
-        if pfn >= 0:
+        if pfn >= 0 and (act is now.act or pfn in now.cache.owners):
             return int(pfn)
         cpu = act.owner if isinstance(act, FoundEmpty) else getattr(act, "cpu", -1)
         if isinstance(act, Called | FoundEmpty) and 0 <= cpu < len(now.cache.cpu) and (slab := now.cache.cpu[cpu].slab) >= 0:

@@ -17,7 +17,7 @@ ACROSS = WIDTH - GUTTER
 TOP, LEGEND = 44, 26
 LOOKS = {
     "in use": USED_LOOKS[0]._replace(letter="", words="in use"),
-    "free": FREE_LOOK._replace(words="free, with its place on the freelist"),
+    "free": FREE_LOOK._replace(words="free, with its place on the CPU's freelist"),
     "in a sheaf": PCP_LOOK._replace(letter="s", words="in a sheaf"),
     "lost": UNKNOWN_LOOK._replace(hatch="diagonal_cross", letter="L", words="lost: nobody has it"),
 }
@@ -80,7 +80,7 @@ def draw_slab(drawing: Drawing, now: SlabMoment, slab: SlabShown | None, cpus: i
     where = f"{span(slab.pfn, slab.order)}: {slab.where}, {slab.live} of {plural(len(slab.slots), 'object')} in use"
     drawing.word(WIDTH, top + 9, where, "ink", align="right")
     for slot in slab.slots:
-        _draw_slot(drawing, grid, slot, top + TOP)
+        _draw_slot(drawing, grid, slot, top + TOP, slab.served)
     for row, x, width, *_ in _pieces(grid, slab.waste, slab.size):
         drawing.block(Rect(x + 1, top + TOP + row * grid.pitch, width - 1, grid.high), HOLE_LOOK, "<b>waste</b>")
     _draw_legend(drawing, now, slab, top + TOP + grid.rows * grid.pitch + 7)
@@ -129,7 +129,7 @@ def _pieces(grid: Grid, start: int, end: int) -> Iterator[tuple[int, float, floa
         yield row, GUTTER + grid.x(low), grid.x(high) - grid.x(low), first, last
 
 
-def _draw_slot(drawing: Drawing, grid: Grid, slot: Slot, top: float) -> None:
+def _draw_slot(drawing: Drawing, grid: Grid, slot: Slot, top: float, bracketed: bool) -> None:
     look, pieces = look_of_slot(slot), list(_pieces(grid, slot.start, slot.end))
     gap = 1.0 if grid.x(slot.end - slot.start) >= 24 else 0.5
     widest = max(pieces, key=lambda piece: piece[2])
@@ -137,7 +137,7 @@ def _draw_slot(drawing: Drawing, grid: Grid, slot: Slot, top: float) -> None:
         row, x, width, first, last = piece
         left, right = x + gap * first, x + width - gap * last
         rect = Rect(left, top + row * grid.pitch, max(right - left, 0.5), grid.high)
-        dashed = slot.place > 0 and slot.whose == "slab"
+        dashed = slot.whose == "slab"
         drawing.quad(rect, look.fill, hatch=look.hatch, tip=_tip(slot))
         if look.fill == "free":
             _outline(drawing, rect, first, last, dashed)
@@ -145,7 +145,7 @@ def _draw_slot(drawing: Drawing, grid: Grid, slot: Slot, top: float) -> None:
             drawing.ring(rect, slot.mark)
         elif slot.mark == "moved":
             drawing.quad(Rect(rect.x + 1, rect.y + rect.h - 4, rect.w - 2, 3), "changed")
-        _write(drawing, slot, look, rect, first or piece is widest, piece is widest)
+        _write(drawing, slot, look, rect, first or piece is widest, piece is widest, bracketed)
 
 
 def _outline(drawing: Drawing, rect: Rect, first: bool, last: bool, dashed: bool) -> None:
@@ -159,11 +159,11 @@ def _outline(drawing: Drawing, rect: Rect, first: bool, last: bool, dashed: bool
         drawing.quad(Rect(rect.x if first else rect.x + rect.w - 1, rect.y, 1, rect.h), "free_outline")
 
 
-def _write(drawing: Drawing, slot: Slot, look: Look, rect: Rect, number: bool, place: bool) -> None:
+def _write(drawing: Drawing, slot: Slot, look: Look, rect: Rect, number: bool, place: bool, bracketed: bool) -> None:
     """Write an object's number, and its place on its freelist or the letter of its state, as far as there is room."""
     tall, index = rect.h >= 30, str(slot.obj)
     word = ordinal(slot.place) if slot.place else look.letter
-    word = f"({word})" if slot.whose == "slab" and slot.place else word
+    word = f"({word})" if bracketed and slot.whose == "slab" else word
     if number and rect.w >= 6 * len(index) + 4:
         color = "quiet" if look.fill == "free" else look.text
         if tall and rect.w >= 40:
@@ -187,17 +187,19 @@ def _tip(slot: Slot) -> str:
 
 def _draw_legend(drawing: Drawing, now: SlabMoment, slab: SlabShown, y: float) -> None:
     states = {slot.state for slot in slab.slots}
-    shown = [LOOKS["free"], LOOKS["in use"], *(LOOKS[state] for state in ("in a sheaf", "lost") if state in states)]
+    whose = LOOKS["free"].words if slab.served else "free, with its place on the slab's freelist"
+    shown = [LOOKS["free"]._replace(words=whose), LOOKS["in use"], *(LOOKS[state] for state in ("in a sheaf", "lost") if state in states)]
     if waste := slab.size - slab.waste:
         shown.append(HOLE_LOOK._replace(words=f"waste, {plural(waste, 'byte')} ({100 * waste / slab.size:.1f} %)"))
     x: float = GUTTER
     for look in shown:
-        drawing.quad(Rect(x, y - 6, 20, 12), look.fill, "free_outline" if look.fill == "free" else None, hatch=look.hatch, tip=" ")
+        edge, dash = "free_outline" if look.fill == "free" else None, "solid" if slab.served else "3 2"
+        drawing.quad(Rect(x, y - 6, 20, 12), look.fill, edge, 1, dash, look.hatch, " ")
         if look.letter:
             drawing.word(x + 10, y, look.letter, look.text, 10, bold=True, align="center")
         drawing.word(x + 26, y, look.words, "quiet")
         x += 26 + 5.3 * len(look.words) + 18
-    if any(slot.place and slot.whose == "slab" for slot in slab.slots) and any(slot.whose == "cpu" for slot in slab.slots):
+    if slab.served and any(slot.whose == "slab" for slot in slab.slots):
         drawing.word(x, y, "(1st): on the slab's own", "quiet")
     drawing.word(WIDTH, y, said(now, slab.pfn), "changed_text", bold=True, align="right")
 

@@ -8,7 +8,7 @@ from .cache_lists import Placed, cache_lists_height, draw_cache_lists
 from .drawing import Drawing, Rect
 from .layout import Layout, layout
 from .page_map import draw_map
-from .palette import FREE_LOOK, HOLE_LOOK, RESERVED_LOOK, USED_LOOKS, Look
+from .palette import FREE_LOOK, HOLE_LOOK, USED_LOOKS, Look
 from .slab_columns import SlabMoment, SlabRun, Usage, list_rows, shown_slab, slab_in_focus, slab_moment, usage
 from .slab_map import draw_slab, slab_height
 from .summary import plural
@@ -16,7 +16,7 @@ from .summary import plural
 WIDTH, LEFT, GAP = 824, 56, 20
 MOST_CPUS, MOST_PAGES = 4, 64
 PAGES_TITLE, PAGES_HIGH = 32, 130
-USED, SLACK = USED_LOOKS[0], RESERVED_LOOK
+USED, SLACK = USED_LOOKS[0], USED_LOOKS[0]._replace(hatch="right_diagonal_line")
 
 
 class SlabStage(NamedTuple):
@@ -95,7 +95,7 @@ def usage_parts(used: Usage) -> list[tuple[str, int, Look]]:
 
 def _draw_usage(drawing: Drawing, used: Usage, left: float, top: float, width: float) -> None:
     """Draw what is held as a bar, and say what it is for."""
-    drawing.word(left, top + 12, "What they hold", "ink", 13, bold=True)
+    drawing.word(left, top + 12, "What the slabs hold", "ink", 13, bold=True)
     drawing.word(left + width, top + 12, f"{used.held:,} B", "ink", bold=True, align="right")
     x = left
     for i, (name, size, look) in enumerate(usage_parts(used)):
