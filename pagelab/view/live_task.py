@@ -15,6 +15,7 @@ from .answer import verdict_html
 from .layout import layout
 from .panel import Panel
 from .player import Player
+from .slab_player import player_of
 
 MAX_TRY_PAGES, MAX_TRY_REQUESTS = 1 << 18, 20_000
 
@@ -46,7 +47,7 @@ class LiveTask(Panel):
     def __init__(self, name: str, task: Task, answer: str | None = None) -> None:
         self.name, self.task = name, task
         kept, said = kept_progress.load()
-        self.player = Player(task.tape)
+        self.player = player_of(task.tape)
         self.field = _field("next requests", "", {"alloc": "alloc 0; alloc 1", "free": "free 5; free 9"}.get(task.only, "alloc 0; free @0"))
         self.field.observe(lambda _: self._typed(), "value")
         self.undo_button = widgets.Button(description="Undo")

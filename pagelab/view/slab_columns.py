@@ -4,12 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ..lab.tape import Tape
 from ..mm.act import Asked
-from ..mm.allocator import REFUSED
-from ..mm.slab import CPU_PARTIAL, CPU_SLAB, END, FULL, IN_SHEAF, IN_USE, LOST, NO_LIST, NODE_PARTIAL, OBJECT, PAGE_BITS, KmemCache
+from ..mm.slab import CPU_PARTIAL, CPU_SLAB, END, FULL, IN_SHEAF, IN_USE, LOST, NO_LIST, NODE_PARTIAL, KmemCache
 from ..mm.slab_act import (
     SLAB_ACTS,
     Called,
@@ -28,17 +25,14 @@ from ..mm.slab_act import (
     Unloaded,
     Weighed,
 )
-from ..mm.slab_call import KFREE, SLAB_VERBS, VERB_SHIFT, unpack_slab
-from ..mm.slab_common import KmallocType, kmalloc_index, kmalloc_name
 from ..mm.slab_layout import Slab
 from ..mm.slab_machine import SlabMachine
 from ..mm.units import PAGE_SIZE
-from .columns import Entry, Moment, Says, Strip, moment
+from .columns import Entry, Moment, moment
 
 Row = tuple[int, int]  # a place of slab.py and whose list it is
 STATES = {IN_USE: "in use", LOST: "lost", IN_SHEAF: "in a sheaf"}
 OBJECT_ACTS = (Popped, Pushed, Drawn, Put, Rested)
-SLAB_SAYS = Says("pages held", "at most", "objects in use", "0 to", "pages held", "objects in use")
 
 
 @dataclass(frozen=True)
@@ -312,107 +306,3 @@ def _looked(now: SlabMoment, at: Row) -> str:
         case Weighed(_, _, _, nr_partial, least, yes) if place == NODE_PARTIAL:
             return f"has {nr_partial}, keeps {least}: {'one too many' if yes else 'it may stay'}"
     return ""
-
-
-# Numbers.
-
-
-class Usage(NamedTuple):
-    """Bytes: asked for by those who have objects, in their slots, in other slots, and held as pages.
-
-    objects: in use. active, total: what slabinfo says.
-    """
-
-    asked: int
-    slots: int
-    free: int
-    held: int
-    objects: int
-    active: int
-    total: int
-
-
-def usage(now: SlabMoment, run: "SlabRun") -> Usage:
-    """Return how much memory is asked for, used and held at a moment.
-
-    >>> from pagelab.mm.slab_call import kmalloc_request
-    >>> from pagelab.mm.slab_machine import slab_machine
-    >>> tape = Tape(slab_machine(64)).then([kmalloc_request(300)])
-    >>> usage(slab_moment(tape, 0, -1, "kmalloc-512"), slab_run(tape, "kmalloc-512"))
-    Usage(asked=300, slots=512, free=3584, held=4096, objects=1, active=8, total=8)
-    """
-    cache, k = now.cache, now.pages.k
-    slabs = [cache.slab(number) for number in cache.numbers()]
-    live, total = sum(slab.live for slab in slabs), sum(slab.objects for slab in slabs)
-    active = total - sum(len(slab.freelist) for slab in slabs if slab.place == "node partial")
-    after = k + 1 < len(run.asked) and live != now.before.live()
-    held = sum(PAGE_SIZE << slab.order for slab in slabs)
-    size = cache.layout.size
-    return Usage(run.asked[k + after], live * size, (total - live) * size, held, live, active, total)
-
-
-class SlabRun(NamedTuple):
-    """A whole run, as far as one cache goes: its Strip, the bytes asked for before each request and at the end, the CPUs that play a part,
-    and the length of the longest list."""
-
-    strip: Strip
-    asked: list[int]
-    cpus: tuple[int, ...]
-    longest: int
-
-
-def slab_run(tape: Tape[SlabMachine], name: str, points: int = 400) -> SlabRun:
-    """Run a tape once and note the pages that a cache holds, its objects in use and the bytes asked for.
-
-    Args:
-        tape: any tape of a machine with caches.
-        name: of the cache.
-        points: how many positions of the strip are shown at most; the end is always one.
-    """
-    model = tape.at(0)
-    cache, every = model.cache(name), -(-len(tape) // (points - 1)) or 1
-    steps, pages, live, asked, sizes, longest, cpus = [], [], [], [0], dict[int, int](), 1, {0}
-    for k in range(len(tape) + 1):
-        if k % every == 0 or k == len(tape):
-            steps.append(k)
-            pages.append(sum(1 << cache.order(slab) for slab in cache.numbers()))
-            live.append(cache.live())
-            longest = max(longest, *(len(c.partial) for c in cache.cpu), *(len(n.partial) for n in cache.node))
-        if k < len(tape):
-            request, word = tape.requests[k], model.apply(tape.requests[k], tape.received)
-            verb = request >> VERB_SHIFT
-            if 0 < verb < len(SLAB_VERBS):
-                call, change = unpack_slab(request), 0
-                if verb == KFREE:
-                    word = tape.received[call.number]
-                    change = -sizes.pop(word, 0)
-                elif word > 0 and (owner := model.owners.get(word - OBJECT >> PAGE_BITS)) and owner[0] is cache:
-                    sizes[word] = change = call.number if call.verb == "kmalloc" else cache.layout.object_size
-                cpus |= {call.cpu} if change else set()
-                asked.append(asked[-1] + change)
-            else:
-                asked.append(asked[-1])
-    refused = np.flatnonzero(np.asarray(tape.received) == REFUSED)
-    most = max(live)
-    run = Strip(np.array(steps), np.array(pages), np.array(live), refused, max(pages), most + 1, SLAB_SAYS)
-    return SlabRun(run, asked, tuple(sorted(cpus)), longest)
-
-
-def default_cache(tape: Tape[SlabMachine]) -> str:
-    """Return the cache that the run uses first; without any, the last one that was made.
-
-    >>> from pagelab.mm.slab_call import kmalloc_request
-    >>> from pagelab.mm.slab_machine import slab_machine
-    >>> default_cache(Tape(slab_machine(64)).then([kmalloc_request(100)]))
-    'kmalloc-128'
-    """
-    machine = tape.at(0)
-    for request in tape.requests:
-        if 0 < request >> VERB_SHIFT < len(SLAB_VERBS):
-            call = unpack_slab(request)
-            if call.verb == "kmalloc" and (index := kmalloc_index(call.number)):
-                return machine.cache(kmalloc_name(index, KmallocType(call.kind))).name
-            if call.verb == "kmem_cache_alloc":
-                return machine.cache(machine.names[call.number]).name
-    made = [cache.name for cache in machine.caches if not cache.layout.flags & Slab.KMALLOC]
-    return made[-1] if made else "kmalloc-512"

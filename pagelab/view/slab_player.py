@@ -12,16 +12,14 @@ from .slab_columns import (
     ListRow,
     SlabMoment,
     SlabShown,
-    default_cache,
     list_rows,
     shown_slab,
     slab_in_focus,
     slab_moment,
-    slab_run,
-    usage,
 )
 from .slab_map import missing, ordinal
-from .slab_stage import arrange_slab, draw_slab_stage, usage_line
+from .slab_stage import arrange_slab, draw_slab_stage
+from .slab_usage import Usage, default_cache, slab_run, usage, usage_line
 from .stepper import Place
 from .summary import plural
 from .words import MODEL_LOOKS, html_table
@@ -85,7 +83,7 @@ class SlabPlayer(Player):
     def _sentence(self) -> str:
         return slab_sentence(self._slabs, self._used_now())
 
-    def _used_now(self) -> Any:
+    def _used_now(self) -> Usage:
         return usage(self._slabs, self._used)
 
     def _tables(self) -> str:
@@ -94,7 +92,7 @@ class SlabPlayer(Player):
         return lists + (slab_table(slab) if slab else f"<div>{missing(self._slabs)}</div>")
 
 
-def slab_sentence(now: SlabMoment, used: Any) -> str:
+def slab_sentence(now: SlabMoment, used: Usage) -> str:
     """Say in two sentences what a cache holds at a moment."""
     pages = plural(used.held // 4096, "page")
     slabs = f"{now.cache.name}: {plural(now.cache.slabs, 'slab')} on {pages}, {used.objects:,} of {plural(used.total, 'object')} in use."

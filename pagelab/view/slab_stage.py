@@ -8,15 +8,15 @@ from .cache_lists import Placed, cache_lists_height, draw_cache_lists
 from .drawing import Drawing, Rect
 from .layout import Layout, layout
 from .page_map import draw_map
-from .palette import FREE_LOOK, HOLE_LOOK, USED_LOOKS, Look
-from .slab_columns import SlabMoment, SlabRun, Usage, list_rows, shown_slab, slab_in_focus, slab_moment, usage
+from .palette import FREE_LOOK
+from .slab_columns import SlabMoment, list_rows, shown_slab, slab_in_focus, slab_moment
 from .slab_map import draw_slab, slab_height
+from .slab_usage import SlabRun, Usage, usage, usage_parts
 from .summary import plural
 
 WIDTH, LEFT, GAP = 824, 56, 20
 MOST_CPUS, MOST_PAGES = 4, 64
 PAGES_TITLE, PAGES_HIGH = 32, 130
-USED, SLACK = USED_LOOKS[0], USED_LOOKS[0]._replace(hatch="right_diagonal_line")
 
 
 class SlabStage(NamedTuple):
@@ -36,7 +36,7 @@ def arrange_slab(tape: Tape[SlabMachine], name: str, run: SlabRun) -> SlabStage:
     """Find a place for everything that is shown of a cache; it stays there through the run.
 
     >>> from pagelab.mm.slab_machine import slab_machine
-    >>> from pagelab.view.slab_columns import slab_run
+    >>> from pagelab.view.slab_usage import slab_run
     >>> tape = Tape(slab_machine(64))
     >>> arrange_slab(tape, "kmalloc-512", slab_run(tape, "kmalloc-512"))[:3]
     ((0,), 136, 332)
@@ -79,20 +79,6 @@ def _draw_pages(drawing: Drawing, where: Layout, now: SlabMoment, shown: int, to
                     drawing.ring(Rect(LEFT + x + 1, top + y + 1, w - 2, h - 2), "selected")
 
 
-def usage_parts(used: Usage) -> list[tuple[str, int, Look]]:
-    """Return what the held bytes are: name, bytes and look of each part.
-
-    >>> [(name, size) for name, size, _ in usage_parts(Usage(300, 512, 3584, 4096, 1, 8, 8))]
-    [('asked for', 300), ('more than asked for', 212), ('free objects', 3584), ('left over', 0)]
-    """
-    return [
-        ("asked for", used.asked, USED),
-        ("more than asked for", used.slots - used.asked, SLACK),
-        ("free objects", used.free, FREE_LOOK),
-        ("left over", used.held - used.slots - used.free, HOLE_LOOK),
-    ]
-
-
 def _draw_usage(drawing: Drawing, used: Usage, left: float, top: float, width: float) -> None:
     """Draw what is held as a bar, and say what it is for."""
     drawing.word(left, top + 12, "What the slabs hold", "ink", 13, bold=True)
@@ -112,12 +98,3 @@ def _draw_usage(drawing: Drawing, used: Usage, left: float, top: float, width: f
     else:
         drawing.quad(Rect(left, top + PAGES_TITLE - 2, width, 12), None, "free_outline", 1)
     drawing.word(left, top + 122, f"slabinfo says {used.active:,} of {plural(used.total, 'object')} active", "quiet")
-
-
-def usage_line(used: Usage) -> str:
-    """Tell how memory is used in a line.
-
-    >>> usage_line(Usage(300, 512, 3584, 4096, 1, 8, 8))
-    'asked 300 B, in slots 512 B, held 4,096 B; slabinfo 8 8'
-    """
-    return f"asked {used.asked:,} B, in slots {used.slots:,} B, held {used.held:,} B; slabinfo {used.active} {used.total}"
