@@ -45,8 +45,12 @@ def test_a_figure_is_serialised_anew_before_it_is_shown():
     canvas.show(drawing("present"))
     before = widget.render_bundle
     assert "present" not in json.dumps(before, default=str)
+    assert "present" in sent(widget), "what one front end asked for"
     widget.renew()
-    assert "present" in json.dumps(widget.render_bundle, default=str)
+    now = widget.render_bundle
+    assert "present" in json.dumps(now, default=str), "all the others are told too"
+    widget.renew()
+    assert widget.render_bundle is now, "nothing has changed since"
 
 
 def test_one_trait_alone_is_sent_as_it_is():

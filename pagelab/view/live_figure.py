@@ -35,10 +35,11 @@ class LiveFigure(BokehModel):  # type: ignore[misc]
     """A BokehModel that shows its present state whenever it is shown.
 
     jupyter_bokeh 4.1.0 serialises the document once, in the constructor, so that a page reload or a second display would silently show the
-    first picture. Here it is serialised anew each time a front end asks.
+    first picture. Here it is serialised anew when a front end asks and something has changed since.
     """
 
     _batch: list[Any] | None = None
+    _changed = False  # since all front ends were last sent the whole document
 
     @contextmanager
     def one_patch(self) -> Iterator[None]:
@@ -52,6 +53,7 @@ class LiveFigure(BokehModel):  # type: ignore[misc]
                 self._send_patch(events)
 
     def _document_patched(self, event: Any) -> None:
+        self._changed = True
         if event.setter is self:
             return
         if self._batch is None:
@@ -69,11 +71,13 @@ class LiveFigure(BokehModel):  # type: ignore[misc]
 
     def renew(self) -> None:
         """Serialise the document as it is now; to be called before the figure is shown."""
-        self.render_bundle = self._model_to_traits(self._model)
+        if self._changed:
+            self._changed = False
+            self.render_bundle = self._model_to_traits(self._model)
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> Any:
         """Return the state for a front end; when all of it is asked for, the document as it is now."""
-        if key is None and "render_bundle" in self._trait_values:
+        if key is None and self._changed:
             self._trait_values["render_bundle"] = self._model_to_traits(self._model)
         return super().get_state(key, drop_defaults)
 
