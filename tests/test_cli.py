@@ -6,7 +6,6 @@ import sys
 import types
 
 import pytest
-from conftest import verified
 
 from pagelab import __version__
 from pagelab.cli import main
@@ -209,38 +208,6 @@ def test_wrong_is_1_and_nothing_to_check_is_2(capture_copy, capsys, json_too):
     (capture_copy / "S0.zoneinfo").unlink()
     assert main(["verify", str(capture_copy), *json_too]) == 2
     assert "zoneinfo is missing" in capsys.readouterr().out
-
-
-LEVELS = {
-    "replay": {"free_set_exact", "wrong_pages"},
-    "pages": {"definite", "wrong", "learned"},
-    "fallbacks": {"definite", "wrong", "learned"},
-    "percpu": {"definite", "wrong", "learned"},
-    "refills": {"exact", "all"},
-    "drains": {"exact", "all", "false"},
-    "slab": {"caches", "order_exact", "objects_exact", "size_exact", "size_by_ctor", "min_partial_exact", "cpu_partial_exact"},
-    "slab_trace": {"free_pointers", "on_boundary", "kmalloc_pointers", "aligned", "lifo_checked", "lifo"},
-}
-
-
-def test_every_capture_is_right(capture_path):
-    code, element = verified(capture_path)
-    assert (code, element["capture"]) == (0, capture_path.name)
-    assert {row["torn"] for row in element["snapshots"] if not row["buddyinfo_exact"]} <= {None, True}
-
-
-def test_every_element_has_the_keys_of_each_level_or_null_and_a_note(capture_path):
-    _, element = verified(capture_path)
-    assert list(element) == ["capture", "kernel", "snapshots", *LEVELS, "notes"]
-    for level, keys in LEVELS.items():
-        told = element[level]
-        assert told is None or (set(told) == keys and all(type(value) in (int, bool) for value in told.values()))
-    if has_a_trace(capture_path) and element["replay"] is None:
-        assert [note for note in element["notes"] if note.startswith(("No replay: ", "The free set at the end is not compared: "))]
-
-
-def has_a_trace(path):
-    return any(path.glob("trace.txt*"))
 
 
 def test_capture_refuses_a_folder_that_is_not_empty(capture_copy, capsys):

@@ -56,6 +56,38 @@ def test_no_zone_of_a_capture_is_wrong(capture_path):
     assert [row for row in told["snapshots"] if row["torn"] is False and row["counts"] != row["kernel_counts"]] == []
 
 
+LEVELS = {
+    "replay": {"free_set_exact", "wrong_pages"},
+    "pages": {"definite", "wrong", "learned"},
+    "fallbacks": {"definite", "wrong", "learned"},
+    "percpu": {"definite", "wrong", "learned"},
+    "refills": {"exact", "all"},
+    "drains": {"exact", "all", "false"},
+    "slab": {"caches", "order_exact", "objects_exact", "size_exact", "size_by_ctor", "min_partial_exact", "cpu_partial_exact"},
+    "slab_trace": {"free_pointers", "on_boundary", "kmalloc_pointers", "aligned", "lifo_checked", "lifo"},
+}
+
+
+def test_every_capture_is_right(capture_path):
+    code, element = verified(capture_path)
+    assert (code, element["capture"]) == (0, capture_path.name)
+    assert {row["torn"] for row in element["snapshots"] if not row["buddyinfo_exact"]} <= {None, True}
+
+
+def test_every_element_has_the_keys_of_each_level_or_null_and_a_note(capture_path):
+    _, element = verified(capture_path)
+    assert list(element) == ["capture", "kernel", "snapshots", *LEVELS, "notes"]
+    for level, keys in LEVELS.items():
+        told = element[level]
+        assert told is None or (set(told) == keys and all(type(value) in (int, bool) for value in told.values()))
+    if has_a_trace(capture_path) and element["replay"] is None:
+        assert [note for note in element["notes"] if note.startswith(("No replay: ", "The free set at the end is not compared: "))]
+
+
+def has_a_trace(path):
+    return any(path.glob("trace.txt*"))
+
+
 def test_every_known_capture_is_exact_where_it_should_be():
     known = [path for path in captures() if path.name in ZONE_SNAPSHOTS]
     rows = [(path.name, row) for path in known for row in verified(path)[1]["snapshots"]]
