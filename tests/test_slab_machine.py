@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from pagelab.lab.tape import Tape
 from pagelab.mm.boot import boot_machine
 from pagelab.mm.call import alloc_request, free_received
-from pagelab.mm.machine import NOTHING, REFUSED
+from pagelab.mm.allocator import REFUSED
+from pagelab.mm.machine import NOTHING
 from pagelab.mm.page_alloc import boot
 from pagelab.mm.slab import OBJECT
 from pagelab.mm.slab_call import cache_request, kfree_request, kmalloc_request
