@@ -408,8 +408,11 @@ def proc(tmp_path):
 
 
 def test_a_written_capture_can_be_verified(tmp_path, proc):
-    written = write_capture(tmp_path / "new" / "capture", proc)
+    (tmp_path / "slab" / ":0000064").mkdir(parents=True)
+    (tmp_path / "slab" / ":0000064" / "object_size").write_text("64\n")
+    written = write_capture(tmp_path / "new" / "capture", proc, tmp_path / "slab")
     capture = open_capture(tmp_path / "new" / "capture")
+    assert capture.read("S0.slab.tsv").splitlines()[1].split(b"\t")[:3] == [b":0000064", b"", b"64"]
     assert verify(capture).zones == verify(example()).zones
     assert capture.read("S0.kpagecount") == (proc / "kpagecount").read_bytes()
     assert capture.read("S0.buddyinfo") == capture.read("S0.buddyinfo.pre")
@@ -426,7 +429,8 @@ def test_what_cannot_be_read_is_left_out(tmp_path, proc, fails_at):
     else:
         # Linux opens this file and then refuses to read at address 0.
         (proc / "kpageflags").symlink_to("/proc/self/mem")
-    written = write_capture(tmp_path / "capture", proc)
+    written = write_capture(tmp_path / "capture", proc, tmp_path / "no slab here")
+    assert written.left_out["S0.slab.tsv"] == "No such file or directory"
     assert "S0.kpageflags.gz" in written.left_out
     assert not (written.directory / "S0.kpageflags.gz").exists()
     assert "kpageflags is missing" in verify(open_capture(written.directory)).as_text()

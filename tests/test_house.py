@@ -29,7 +29,7 @@ TABLE = {
         "task slab_task"
     ),
     "real/": (
-        "__init__ archive proc capture flags trace ahead learning buddy counts percpu replay backwards recording picks slabinfo slab "
+        "__init__ archive proc slabinfo capture flags trace ahead learning buddy counts percpu replay backwards recording picks slab "
         "slab_trace verify"
     ),
     "view/": (

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pagelab.lab.tape import Tape
+from pagelab.mm.allocator import REFUSED
 from pagelab.mm.boot import boot_machine
 from pagelab.mm.call import alloc_request, free_received
-from pagelab.mm.allocator import REFUSED
 from pagelab.mm.machine import NOTHING
 from pagelab.mm.page_alloc import boot
 from pagelab.mm.slab import OBJECT

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from test_proc import assert_one_sentence
 
 from pagelab.real.capture import CaptureError, example, open_capture
-from pagelab.real.slabinfo import SlabRow, Waste, parse_slab_table, parse_slabinfo, unique_caches, waste_of
+from pagelab.real.slabinfo import SlabRow, Waste, parse_slab_table, parse_slabinfo, read_slab_table, unique_caches, waste_of
 
 ROW = "kmalloc-96            30     42     96   42    1 : tunables    0    0    0 : slabdata      1      1      0"
 HEAD = "slabinfo - version: 2.1\n# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables\n"
@@ -181,3 +181,23 @@ def test_no_damage_gives_any_other_error(kind, data):
     changed = text[:start] + data.draw(st.text(max_size=20)) + text[end:]
     with suppress(CaptureError):
         parse_slabinfo(changed) if kind == "slabinfo" else parse_slab_table(changed)
+
+
+def test_a_table_is_written_as_it_is_read(tmp_path):
+    files = {
+        "object_size": "60\n",
+        "slab_size": "64\n",
+        "align": "8\n",
+        "order": "0\n",
+        "ctor": "init_once+0x0/0x50\n\n",
+        "objects": "7 N0=7\n",
+    }
+    (tmp_path / ":0000064").mkdir()
+    for name, text in files.items():
+        (tmp_path / ":0000064" / name).write_text(text)
+    (tmp_path / "task_delay_info").symlink_to(":0000064")
+    head, first, second = read_slab_table(tmp_path).splitlines()
+    cells = dict(zip(head.split("\t"), first.split("\t"), strict=True))
+    assert {name: cells[name] for name in files} == {name: " ".join(text.split()) for name, text in files.items()}
+    assert (cells["name"], cells["link"], cells["min_partial"]) == (":0000064", "", "")
+    assert second.split("\t")[:3] == ["task_delay_info", ":0000064", "60"]

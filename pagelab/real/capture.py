@@ -23,10 +23,12 @@ from pagelab.mm.units import PAGE_SIZE
 from pagelab.real.archive import CHUNK, MAX_FILE, PACKED, fail, find_files, read_file, read_lines
 from pagelab.real.archive import CaptureError as CaptureError
 from pagelab.real.proc import PageTypeInfo, ZoneInfo, ZoneKey, parse_buddyinfo, parse_pagetypeinfo, parse_zoneinfo
+from pagelab.real.slabinfo import read_slab_table
 
 KPF_BUDDY = 10
 KPF_NOPAGE = 20
 MAX_TEXT = 16 << 20  # bytes of a text file, unpacked: a zoneinfo of 1,000 CPUs is 1 MB
+SLAB_TABLE = "S0.slab.tsv"
 TEXTS = ("pagetypeinfo", "zoneinfo", "slabinfo", "iomem", "meminfo", "version", "cmdline", "vmstat", "modules")
 EXAMPLES = Path(__file__).parent / "slices"
 
@@ -338,12 +340,13 @@ class Written:
         return "\n".join([*lines, *(f"  {name}: {reason}" for name, reason in self.left_out.items())])
 
 
-def write_capture(directory: str | Path, proc: str | Path = "/proc") -> Written:
+def write_capture(directory: str | Path, proc: str | Path = "/proc", slab: str | Path = "/sys/kernel/slab") -> Written:
     """Write a capture of this machine, with one snapshot, S0.
 
     Args:
         directory: a new or empty folder.
         proc: where /proc is.
+        slab: where /sys/kernel/slab is.
 
     Returns:
         What was written, and what was left out because it could not be read.
@@ -373,7 +376,11 @@ def write_capture(directory: str | Path, proc: str | Path = "/proc") -> Written:
         "S0.kpagecount.gz": proc / "kpagecount",
     } | {f"S0.{kind}": proc / kind for kind in TEXTS}
     left_out = {name: reason for name, source in plan.items() if (reason := _copy(source, target / name))}
-    return Written(target, tuple(name for name in plan if name not in left_out), left_out)
+    try:
+        (target / SLAB_TABLE).write_text(read_slab_table(Path(slab)))
+    except OSError as error:
+        left_out[SLAB_TABLE] = error.strerror or str(error)
+    return Written(target, tuple(name for name in (*plan, SLAB_TABLE) if name not in left_out), left_out)
 
 
 def _copy(source: Path, target: Path) -> str | None:

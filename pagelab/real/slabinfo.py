@@ -5,6 +5,7 @@ A slab is some pages that a cache has taken. What slabinfo counts of them adds u
 
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from pagelab.mm.units import MAX_PAGE_ORDER, PAGE_SIZE
@@ -15,6 +16,13 @@ VERSION = "slabinfo - version: 2.1"
 
 # Of the columns of a table, where it is not 0 to MAX_OBJECT.
 _BOUNDS = {"object_size": (1, MAX_OBJECT), "slab_size": (1, MAX_OBJECT), "align": (1, MAX_OBJECT), "order": (0, MAX_PAGE_ORDER)}
+
+# What a table has of each entry of /sys/kernel/slab, after its name and the entry that it links to.
+_FILES = (
+    "object_size slab_size objs_per_slab order align cpu_partial min_partial aliases cache_dma reclaim_account destroy_by_rcu red_zone poison "
+    "store_user sanity_checks slabs objects partial cpu_slabs usersize hwcache_align ctor total_objects objects_partial slabs_cpu_partial "
+    "remote_node_defrag_ratio"
+)
 
 _FORM = "'kmalloc-64  704  704  64  64  1 : tunables  0  0  0 : slabdata  11  11  0'"
 _COUNT = r"\s+([0-9]{1,20})"
@@ -171,6 +179,32 @@ def parse_slab_table(text: str, place: str = "slab.tsv") -> list[SlabRow]:
             fail(where, f"cache {shorten(row.name)} is there twice", "each once")
         rows[row.name] = row
     return list(rows.values())
+
+
+def read_slab_table(folder: Path) -> str:
+    """Write down what stands in /sys/kernel/slab.
+
+    Args:
+        folder: where that is.
+
+    Returns:
+        A table as `parse_slab_table` reads it: a row for each entry, with the one that it links to. A file that is not there is left empty.
+
+    Raises:
+        OSError: the folder is not there, or a file of it may not be read: most of them only by root.
+
+    >>> read_slab_table(Path("no such folder"))
+    Traceback (most recent call last):
+    FileNotFoundError: [Errno 2] No such file or directory: 'no such folder'
+    """
+    lines = ["\t".join(["name", "link", *_FILES.split()])]
+    for entry in sorted(folder.iterdir()):
+        cells = [entry.name, entry.readlink().name if entry.is_symlink() else ""]
+        for name in _FILES.split():
+            file = entry / name
+            cells.append(" ".join(file.read_text(errors="replace").split()) if file.exists() else "")
+        lines.append("\t".join(cells))
+    return "\n".join(lines) + "\n"
 
 
 def unique_caches(rows: Iterable[SlabRow]) -> list[SlabRow]:
