@@ -19,9 +19,9 @@ _BOUNDS = {"object_size": (1, MAX_OBJECT), "slab_size": (1, MAX_OBJECT), "align"
 
 # What a table has of each entry of /sys/kernel/slab, after its name and the entry that it links to.
 _FILES = (
-    "object_size slab_size objs_per_slab order align cpu_partial min_partial aliases cache_dma reclaim_account destroy_by_rcu red_zone poison "
-    "store_user sanity_checks slabs objects partial cpu_slabs usersize hwcache_align ctor total_objects objects_partial slabs_cpu_partial "
-    "remote_node_defrag_ratio"
+    "object_size slab_size objs_per_slab order align cpu_partial min_partial aliases cache_dma reclaim_account destroy_by_rcu red_zone "
+    "poison store_user sanity_checks slabs objects partial cpu_slabs usersize hwcache_align ctor total_objects objects_partial "
+    "slabs_cpu_partial remote_node_defrag_ratio"
 )
 
 _FORM = "'kmalloc-64  704  704  64  64  1 : tunables  0  0  0 : slabdata  11  11  0'"
