@@ -24,9 +24,9 @@ TABLE = {
         "sheaf slab_machine two_words struct_page free_state memmap dax sg"
     ),
     "lab/": (
-        "__init__ request tape scenario extfrag machine_caption slab_caption slab_summary caption form trace_question slab_question "
-        "question stand_in slab_stand_in belief buddy_beliefs machine_beliefs trace_beliefs slab_beliefs variant reason exercise progress "
-        "task slab_task"
+        "__init__ request tape scenario slab_usage extfrag machine_caption slab_caption slab_summary caption form trace_question "
+        "slab_question question stand_in belief buddy_beliefs machine_beliefs trace_beliefs object_beliefs slab_beliefs variant "
+        "slab_reason reason exercise progress task slab_task"
     ),
     "real/": (
         "__init__ archive proc slabinfo capture flags trace ahead learning buddy counts percpu replay backwards recording picks slab "

@@ -7,6 +7,7 @@ from ..mm.act import Act, Compared, Linked, Parked, Refused, Unlinked, Unparked,
 from ..mm.zone import Zone
 from .caption import captions
 from .question import Question, Run
+from .slab_question import SlabRun
 
 
 class Variant(NamedTuple):
@@ -56,7 +57,7 @@ def run_by(answer: Callable[[Run], Any]) -> Callable[[Question], Any]:
     return given
 
 
-def evidence(question: Run, wanted: Callable[[Any], bool]) -> str:
+def evidence(question: Run | SlabRun, wanted: Callable[[Any], bool]) -> str:
     """Say what the last act of a kind did in the requests of a question, and at which step to look.
 
     Args:

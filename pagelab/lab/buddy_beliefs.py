@@ -10,6 +10,7 @@ from .belief import HEAD_RULE, Variant, evidence, linked_at_head, run_by, stoppe
 from .caption import span
 from .form import REFUSAL
 from .question import CountsOf, Fit, Heads, LargestOrder, PagesIn, Question, Run, StepWith, Useless, Value, Walked
+from .request import verb_of
 from .stand_in import Fifo, LifoOnly, LowestAddress, Neighbour, NeverMerge, OneMerge, Shatter
 
 
@@ -19,10 +20,10 @@ def _pfns_by(next_page: Callable[[list[tuple[int, int]]], int]) -> Callable[[Que
             return None
         after, taken, pfns = question.after(), [(0, 0)], list[int | str]()
         end = after.at(0).zone.end_pfn
-        for k, call in enumerate(map(unpack, after.requests)):
-            if call.verb == "alloc":
+        for k, request in enumerate(after.requests):
+            if verb_of(request) == "alloc":
                 known = k < len(question.tape)
-                pfn, size = after.received[k] if known else next_page(taken), 1 << call.number
+                pfn, size = after.received[k] if known else next_page(taken), 1 << unpack(request).number
                 fits = 0 <= pfn <= end - size
                 taken += [(pfn, size)] * fits
                 pfns += [] if known else [pfn if fits else REFUSAL]
@@ -33,8 +34,9 @@ def _pfns_by(next_page: Callable[[list[tuple[int, int]]], int]) -> Callable[[Que
 
 def _plain(question: Run) -> bool:
     """Tell whether only movable pages go out and come back, with no per-CPU lists between."""
-    calls = map(unpack, question.after().requests[len(question.tape) :])
-    return not question.tape.at(0).zone.pcp and all(call.verb in ("alloc", "free") and call.mt == MOVABLE for call in calls)
+    requests = question.after().requests[len(question.tape) :]
+    plain = (verb_of(request) in ("alloc", "free") and unpack(request).mt == MOVABLE for request in requests)
+    return not question.tape.at(0).zone.pcp and all(plain)
 
 
 def _standing_in(zone_type: type[Zone]) -> Callable[[Question], Any]:
@@ -142,8 +144,8 @@ def _nothing_missing(question: Question) -> int | None:
 def _start_message(question: Run) -> str:
     after = question.after()
     for k in range(len(question.tape), len(after)):
-        call, pfn = unpack(after.requests[k]), after.received[k]
-        if call.verb == "alloc" and (order := call.number) and pfn >= 0:
+        request, pfn = after.requests[k], after.received[k]
+        if verb_of(request) == "alloc" and (order := unpack(request).number) and pfn >= 0:
             multiple = "an even pfn" if order == 1 else f"a multiple of {1 << order}"
             return f"Rule: a block of order {order} starts at {multiple}. This one is {span(pfn, order)}. Step {k}."
     return f"{HEAD_RULE} {evidence(question, unlinked)}"

@@ -6,16 +6,18 @@ look at. What is right is said first.
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from ..mm.machine import Machine
 from .form import read_answer, write_answer
 from .question import LargestOrder, Question, Run
 from .reason import reason
-from .scenario import on_kernel, one_zone, some_free
+from .scenario import on_kernel, one_zone, slab, some_free
+from .slab_question import SlabRun
 from .tape import Tape
 from .variant import VARIANTS
 
+Q = TypeVar("Q", Run, SlabRun)
 RIGHT, NOT_YET, OPEN = "right", "not yet", "not answered yet"
 DRAWS = 2_000
 
@@ -126,7 +128,7 @@ def _partly(given: Any, truth: Any) -> str:
     return said[0].upper() + said[1:]
 
 
-def draw(seed: int, make: Callable[[random.Random], Run], apart: tuple[str, ...]) -> Run:
+def draw(seed: int, make: Callable[[random.Random], Q], apart: tuple[str, ...]) -> Q:
     """Draw questions until the right answer differs from the answers of the variants named.
 
     Args:
@@ -280,6 +282,66 @@ def two_cpus(seed: int) -> Run:
         return Run(tape, "; ".join(requests), "pfns")
 
     return draw(seed, make, ("no-pcp", "one-list", "fifo", "free-merges"))
+
+
+def next_objects(seed: int, slabs: int = 3) -> SlabRun:
+    """Draw: a cache of 512 bytes has given out all objects of its slabs, and four come back; which do the next three requests receive?
+
+    Args:
+        seed: any integer.
+        slabs: of 8 objects each.
+
+    Returns:
+        A question that global-lifo, lowest-first, oldest-first and fresh-first get wrong.
+
+    >>> next_objects(1).requests, next_objects(1).truth()
+    ('kfree @4; kfree @18; kfree @2; kfree @8; kmalloc 512 x3', ['#18', '#8', '#2'])
+    """
+    tape = slab(f"kmalloc 512 x{8 * slabs}")
+
+    def make(source: random.Random) -> SlabRun:
+        freed = "; ".join(f"kfree @{k}" for k in source.sample(range(8 * slabs), 4))
+        return SlabRun(tape, f"{freed}; kmalloc 512 x3", "objects")
+
+    return draw(seed, make, ("global-lifo", "lowest-first", "oldest-first", "fresh-first"))
+
+
+def objects_of_two_cpus(seed: int) -> SlabRun:
+    """Draw: one CPU fills its slab of 16 objects of 512 bytes, and two CPUs free some of them and ask again; which are received?
+
+    Args:
+        seed: any integer.
+
+    Returns:
+        A question that global-lifo, own-frees, lowest-first and fresh-first get wrong.
+
+    >>> objects_of_two_cpus(1).truth()
+    ['#19', '#20', '#3']
+    """
+    tape = slab("kmalloc 512 x16", cpus=2)
+
+    def make(source: random.Random) -> SlabRun:
+        freed = "; ".join(f"kfree @{k}{' cpu 1' * source.randrange(2)}" for k in source.sample(range(16), 3))
+        asked = "; ".join(f"kmalloc 512{' cpu 1' * source.randrange(2)}" for _ in range(3))
+        return SlabRun(tape, f"{freed}; {asked}", "objects")
+
+    return draw(seed, make, ("global-lifo", "own-frees", "lowest-first", "fresh-first"))
+
+
+def pinned_pages(objects: int = 64) -> SlabRun:
+    """Ask: objects of 512 bytes are given out, and one of each slab of 8 is kept; how many pages do slabs hold?
+
+    Args:
+        objects: a multiple of 8.
+
+    Returns:
+        The question.
+
+    >>> pinned_pages().truth()
+    8
+    """
+    freed = "; ".join(f"kfree @{k}" for k in range(objects) if k % 8)
+    return SlabRun(slab(f"kmalloc 512 x{objects}", 2 * objects), freed, "pages")
 
 
 def largest_orders(zones: Mapping[tuple[int, str], Sequence[int]]) -> dict[str, Question]:

@@ -18,6 +18,9 @@ HOW = {
     "pfn": f"a pfn, such as 9, or {REFUSAL}",
     "pfns": f"pfns in order, such as 0 4 1, with {REFUSAL} where one is",
     "numbers": "numbers in order, such as 0 4 1",
+    "pair": "two numbers, such as 16 56",
+    "object": "an object by the request that first received it, such as #20",
+    "objects": "objects by the requests that first received them, such as #20 #3",
     "counts": "counts from order 0 up, such as 1 1 0; orders left out are 0",
     "lists": "lists, head first, such as M0: 9 5; M1: 12, or none",
     "pageblocks": "pageblocks by their numbers, such as 0 2, or none",
@@ -39,8 +42,9 @@ def read_answer(form: str, answer: Any) -> Any:
         answer: text, or a plain value of that form.
 
     Returns:
-        An int or "refused" (pfn), an int (number), a list (pfns, numbers), an ascending list (pageblocks), a list of 11 (counts),
-        a dict from "M0" to a list (lists), or one of the words (type).
+        An int or "refused" (pfn), an int (number), a list (pfns, numbers), a list of two (pair), an ascending list (pageblocks), a list
+        of 11 (counts), a dict from "M0" to a list (lists), a word such as "#20" (object) or a list of them (objects), or one of the words
+        (type).
 
     Raises:
         ValueError: names the answer and how one is written.
@@ -56,6 +60,8 @@ def read_answer(form: str, answer: Any) -> Any:
         if form == "pageblocks" and isinstance(answer, str) and answer.strip().lower() == "none":
             return []
         words = re.findall(r"[^\s,\[\]()]+", answer.replace("_", "")) if isinstance(answer, str) else answer
+        if form in ("object", "objects"):
+            return _read_objects(form, [answer] if isinstance(answer, int) else words)
         if form in ("number", "pfn"):
             if isinstance(answer, str):
                 words = re.findall(r"\S+", re.sub(r"(?<=\d),(?=\d{3})", "", answer).strip())
@@ -66,6 +72,8 @@ def read_answer(form: str, answer: Any) -> Any:
             if len(numbers) > NR_PAGE_ORDERS:
                 raise ValueError
             numbers += [0] * (NR_PAGE_ORDERS - len(numbers))
+        if form == "pair" and len(numbers) != 2:
+            raise ValueError
         return sorted(numbers) if form == "pageblocks" else numbers
     except _TwiceError:
         raise
@@ -80,6 +88,18 @@ def _read_number(word: Any, may_refuse: bool) -> int | str:
     if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 0:
         raise ValueError
     return int(number)
+
+
+def _read_objects(form: str, words: Any) -> str | list[str]:
+    """Read objects by their requests, with # or @ or nothing before the number."""
+    named = list[str]()
+    for word in words:
+        number = _read_number(re.sub("^[#@]", "", word) if isinstance(word, str) else word, True)
+        named.append(REFUSAL if number == REFUSAL else f"#{number}")
+    if form == "objects":
+        return named
+    (one,) = named
+    return one
 
 
 def _read_type(answer: Any) -> str:

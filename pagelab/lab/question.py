@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from ..mm.allocator import REFUSED
-from ..mm.call import unpack
 from ..mm.free_set import free_blocks, free_counts
 from ..mm.free_state import SinglyLinked
 from ..mm.machine import Machine
@@ -22,8 +21,9 @@ from .form import HOW as HOW
 from .form import LETTERS, REFUSAL
 from .form import read_answer as read_answer
 from .form import write_answer as write_answer
-from .request import parse
+from .request import parse, verb_of
 from .scenario import even_then_odd, text
+from .slab_question import SLAB_ASKS, FreePointer, KmallocGives, SecondPage, SlabRun, SlabShape, SlabsUntilReturn
 from .tape import Tape
 from .trace_question import BlocksIn, Learned, WaitsFor, WrongPicks
 
@@ -96,13 +96,13 @@ class _Did:
         self.before, self.freed, self.order = lists_of(machine.zone), -1, -1
 
     def apply(self, request: int) -> None:
-        machine, call = self.machine, unpack(request)
+        machine, verb = self.machine, verb_of(request)
         self.before = lists_of(machine.zone)
-        if call.verb == "free":
+        if verb == "free":
             self.freed = machine.pfn_to_free(request, self.received)
             self.order = machine.zone.in_use(self.freed)
         self.received.append(machine.apply(request, self.received))
-        if call.verb.startswith("alloc"):
+        if verb.startswith("alloc"):
             self.pfns.append(REFUSAL if self.received[-1] == REFUSED else self.received[-1])
 
     def block(self) -> list[int]:
@@ -300,8 +300,25 @@ class Value:
 
 
 Question = (Run | StepWith | Fit | Walked | PagesIn | LargestOrder | Heads | CountsOf | Useless | MostInUse | Batch | Value) | (
-    BlocksIn | WaitsFor | Learned | WrongPicks
+    BlocksIn | WaitsFor | Learned | WrongPicks | SlabRun | SecondPage | KmallocGives | SlabShape | FreePointer | SlabsUntilReturn
 )
+
+
+def run_of(tape: Tape[Any], requests: str, ask: str) -> Run | SlabRun:
+    """Ask what requests do, of the pages of a machine or of its caches.
+
+    Args:
+        tape: any tape of a machine.
+        requests: what comes next.
+        ask: what `SlabRun` can be asked where the machine has caches, or what `Run` can be.
+
+    Returns:
+        The question.
+
+    >>> run_of(text(), "alloc 0", "pfn").truth()
+    0
+    """
+    return SlabRun(tape, requests, ask) if tape.names and ask in SLAB_ASKS else Run(tape, requests, ask)
 
 
 def restart(tape: Tape[Machine], zone_type: type[Zone], k: int = 0) -> Machine:

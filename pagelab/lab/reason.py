@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 from ..mm.act import Checked, Compared, Counted, Linked, Parked, Relabelled, Unlinked
-from ..mm.call import unpack
 from ..mm.units import PAGEBLOCK_NR_PAGES
 from ..mm.zone import Zone
 from .belief import HEAD_RULE, evidence, stopped, unlinked
@@ -24,6 +23,9 @@ from .question import (
     Value,
     Walked,
 )
+from .request import verb_of
+from .slab_question import FreePointer, KmallocGives, SecondPage, SlabRun, SlabShape, SlabsUntilReturn
+from .slab_reason import reason_of_caches, slab_run
 from .trace_question import BlocksIn, Learned, WaitsFor, WrongPicks
 
 
@@ -88,7 +90,7 @@ def _pfns(question: Run, given: list[Any], truth: list[Any]) -> str:
     if len(given) != len(truth):
         return f"Rule: one number for each request that allocates. {len(truth)} are wanted; you gave {len(given)}."
     after = question.after()
-    steps = [k for k in range(len(question.tape), len(after)) if unpack(after.requests[k]).verb.startswith("alloc")]
+    steps = [k for k in range(len(question.tape), len(after)) if verb_of(after.requests[k]).startswith("alloc")]
     at = next(i for i, (mine, right) in enumerate(zip(given, truth, strict=True)) if mine != right)
     one = Run(after.fork(steps[at]), after.fork(steps[at] + 1).text.rsplit("; ", 1)[-1].split(" x", 1)[0], "pfn")
     return f"{_head_rule(question)} {given[at]} is the first that is not right. {evidence(one, unlinked)}"
@@ -236,6 +238,8 @@ _REASONS: dict[type, Callable[[Any, Any, Any], str]] = {
         f"{q.freed().pfn & ~(1 << q.freed().order)}. Step {q.k}."
     ),
     Learned: _learned,
+    SlabRun: slab_run,
+    **dict.fromkeys((SecondPage, KmallocGives, SlabShape, FreePointer, SlabsUntilReturn), reason_of_caches),
     WrongPicks: lambda q, given, truth: (
         f"Rule: count the picks that {q.belief} gets wrong, over the whole trace. `replay(machine, {q.belief}).pages` says how many."
     ),

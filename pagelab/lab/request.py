@@ -305,6 +305,25 @@ _SLAB_VERBS: dict[str, Callable[[_Words], tuple[int, int]]] = {
 }
 
 
+def verb_of(request: int) -> str:
+    """Tell what a request is.
+
+    Args:
+        request: a packed request.
+
+    Returns:
+        The word that it begins with when it is written.
+
+    >>> verb_of(parse("free @1")[0].request)
+    'free'
+    """
+    return unpack_slab(request).verb if _for_objects(request) else unpack(request).verb
+
+
+def _for_objects(request: int) -> bool:
+    return 0 < request >> VERB_SHIFT < FREE >> VERB_SHIFT
+
+
 def to_text(requests: Iterable[int], names: Sequence[str] = ()) -> str:
     """Write requests as text that `parse` reads back.
 
@@ -324,7 +343,7 @@ def to_text(requests: Iterable[int], names: Sequence[str] = ()) -> str:
 def _runs(requests: Iterable[int], names: Sequence[str]) -> Iterator[str]:
     for request, run in groupby(requests):
         count = sum(1 for _ in run)
-        words = _written_slab(request, names) if 0 < request >> VERB_SHIFT < FREE >> VERB_SHIFT else _written(request)
+        words = _written_slab(request, names) if _for_objects(request) else _written(request)
         if words[0].startswith(("alloc", "kmalloc", "kmem_cache_alloc")):
             yield " ".join(filter(None, [*words, f"x{count}" if count > 1 else ""]))
         else:

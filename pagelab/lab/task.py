@@ -1,17 +1,17 @@
 """Tasks: goals over a live tape, scored by the requests used."""
 
 from collections.abc import Callable
+from typing import Any
 
-from ..mm.call import unpack
 from ..mm.machine import Machine
 from ..mm.units import MAX_PAGE_ORDER
 from ..mm.zone import MIGRATETYPES, MOVABLE, UNMOVABLE
 from .exercise import NOT_YET, OPEN, RIGHT, Verdict
-from .request import RequestError, parse, to_text
+from .request import RequestError, parse, to_text, verb_of
 from .scenario import give_back, one_zone, text
 from .tape import Tape
 
-Judge = Callable[[Tape[Machine]], tuple[bool, str]]
+Judge = Callable[[Tape[Any]], tuple[bool, str]]
 
 
 class Task:
@@ -22,14 +22,14 @@ class Task:
         start: the tape to begin with.
         par: the fewest requests known.
         judge: from the tape to whether the goal is reached, and a sentence with the numbers.
-        only: "alloc" or "free" where the goal allows no other request.
+        only: the requests that the goal allows, as "alloc" or "kmalloc kfree"; "" for any.
 
     >>> task = refuse_with_most_free()
     >>> task.do("alloc 0; alloc 5").state, task.used
     ('right', 2)
     """
 
-    def __init__(self, goal: str, start: Tape[Machine], par: int, judge: Judge, only: str = "") -> None:
+    def __init__(self, goal: str, start: Tape[Any], par: int, judge: Judge, only: str = "") -> None:
         self.goal, self.start, self.par, self.only = goal, start, par, only
         self._judge = judge
         self.tape = start
@@ -57,8 +57,8 @@ class Task:
             RequestError: a request cannot be read or done, or this task does not allow it; nothing is done.
         """
         for parsed in parse(requests, self.tape.names):
-            if self.only not in ("", unpack(parsed.request).verb):
-                raise RequestError(f"this task allows only {self.only}", requests, parsed.start, parsed.end)
+            if self.only and verb_of(parsed.request) not in self.only.split():
+                raise RequestError(f"this task allows only {' and '.join(self.only.split())}", requests, parsed.start, parsed.end)
         self.tape = self.tape.then(requests)
         return self.verdict()
 

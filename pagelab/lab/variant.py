@@ -9,10 +9,12 @@ from typing import Any
 
 from .buddy_beliefs import BUDDY_BELIEFS
 from .machine_beliefs import MACHINE_BELIEFS
+from .object_beliefs import OBJECT_BELIEFS
 from .question import Question
+from .slab_beliefs import SLAB_BELIEFS
 from .trace_beliefs import TRACE_BELIEFS
 
-VARIANTS = (*BUDDY_BELIEFS, *MACHINE_BELIEFS, *TRACE_BELIEFS)
+VARIANTS = (*BUDDY_BELIEFS, *MACHINE_BELIEFS, *TRACE_BELIEFS, *OBJECT_BELIEFS, *SLAB_BELIEFS)
 
 
 def beliefs(question: Question) -> dict[str, Any]:

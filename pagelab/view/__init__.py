@@ -7,7 +7,7 @@ from typing import Any
 from IPython.display import HTML, display
 
 from ..lab import progress as kept_progress
-from ..lab.question import Question, Run
+from ..lab.question import Question, run_of
 from ..lab.tape import Tape
 from ..lab.task import Task
 from ..mm.machine import Machine
@@ -57,9 +57,9 @@ def compare(
 
 
 def predict(name: str, tape: Tape[Machine], requests: str, ask: str | Sequence[str], answer: Any = None) -> Field:
-    """Ask what these requests do after the end of the tape, before it is shown; ask names what `Run` can be asked."""
+    """Ask what these requests do after the end of the tape, before it is shown; ask names what `Run` or `SlabRun` can be asked."""
     asks = [ask] if isinstance(ask, str) else list(ask)
-    return check(name, {one: Run(tape, requests, one) for one in asks}, answer)
+    return check(name, {one: run_of(tape, requests, one) for one in asks}, answer)
 
 
 def check(name: str, question: Question | Mapping[str, Question], answer: Any = None) -> Field:

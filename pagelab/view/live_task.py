@@ -35,6 +35,14 @@ def _error_html(problem: ValueError) -> str:
     return f'<div class="pagelab-error" role="alert">{escape(str(problem))}</div>'
 
 
+_EXAMPLES = {
+    "alloc": "alloc 0; alloc 1",
+    "free": "free 5; free 9",
+    "kfree": "kfree @5; kfree @9",
+    "kmalloc kfree": "kmalloc 512 x2; kfree @0",
+}
+
+
 class LiveTask(Panel):
     """A task: its goal, a field for the next requests (Enter does them), undo, and a player over what was done so far.
 
@@ -48,7 +56,7 @@ class LiveTask(Panel):
         self.name, self.task = name, task
         kept, said = kept_progress.load()
         self.player = player_of(task.tape)
-        self.field = _field("next requests", "", {"alloc": "alloc 0; alloc 1", "free": "free 5; free 9"}.get(task.only, "alloc 0; free @0"))
+        self.field = _field("next requests", "", _EXAMPLES.get(task.only, "alloc 0; free @0"))
         self.field.observe(lambda _: self._typed(), "value")
         self.undo_button = widgets.Button(description="Undo")
         self.undo_button.on_click(lambda _: self._show(self.task.undo()))
