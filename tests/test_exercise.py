@@ -17,7 +17,9 @@ from pagelab.lab.exercise import (
     grade_all,
     largest_orders,
     lowest_order_first,
+    next_objects,
     next_page,
+    objects_of_two_cpus,
     on_both,
     one_free,
     stolen_pages,
@@ -206,10 +208,13 @@ APART = {
     lambda seed: one_free(seed)["block"]: ("one-merge", "neighbour"),
     stolen_pages: ("strict-types", "lowest-address", "largest-first"),
     two_cpus: ("no-pcp", "one-list", "fifo", "free-merges"),
+    next_objects: ("global-lifo", "lowest-first", "oldest-first", "fresh-first"),
+    objects_of_two_cpus: ("global-lifo", "own-frees", "lowest-first", "fresh-first"),
 }
+NAMES = ["next_page", "lowest_order_first", "one_free", "stolen_pages", "two_cpus", "next_objects", "objects_of_two_cpus"]
 
 
-@pytest.mark.parametrize(("make", "apart"), APART.items(), ids=["next_page", "lowest_order_first", "one_free", "stolen_pages", "two_cpus"])
+@pytest.mark.parametrize(("make", "apart"), APART.items(), ids=NAMES)
 def test_a_drawn_question_tells_the_truth_from_every_named_variant(make, apart):
     asked = set()
     for seed in range(50):

@@ -194,11 +194,11 @@ def _until(count: Callable[[SlabsUntilReturn], int]) -> Callable[[Question], Any
 
 
 def _until_message(question: SlabsUntilReturn) -> str:
-    limit, keeps = question.layout().cpu_partial_slabs, question.layout().min_partial
+    limit, keeps, last = question.layout().cpu_partial_slabs, question.layout().min_partial, question.truth() - 1
     return (
         f"Rule: slabs wait on the CPU's partial list until it has {limit}; then all go to the node, which keeps {keeps} empty ones. "
-        f"Slab {limit + 1} finds the list full, and one more is the cpu slab: {limit} + 1 + 1 = {limit + 2}. "
-        f"Look at the first free of slab {limit + 1}."
+        f"Slab {last} is the first whose free brings it more, and one more slab is the cpu slab: {last} + 1 = {last + 1}. "
+        f"Look at the first free of slab {last}."
     )
 
 

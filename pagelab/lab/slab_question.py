@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..mm.allocator import REFUSED
-from ..mm.slab import CPU_PARTIAL, NODE_PARTIAL
+from ..mm.slab import CPU_PARTIAL, NODE_PARTIAL, KmemCache
 from ..mm.slab_act import Carved, Discarded
 from ..mm.slab_call import kfree_request, kmalloc_request
-from ..mm.slab_common import kmalloc_size
+from ..mm.slab_common import kmalloc_index, kmalloc_name, kmalloc_size
 from ..mm.slab_layout import Layout, slab_layout
 from ..mm.slab_machine import SlabMachine
 from ..mm.units import PAGE_SIZE
@@ -195,7 +195,7 @@ class SlabsUntilReturn:
 
     def layout(self) -> Layout:
         """Return the layout of the kmalloc cache that serves."""
-        return slab().at(0).cache(f"kmalloc-{self.object_size}").layout
+        return self._cache(slab()).layout
 
     def truth(self) -> int:
         """Return the number of slabs."""
@@ -208,4 +208,8 @@ class SlabsUntilReturn:
         """Fill and empty so many slabs; return how many are held no more."""
         objects = self.layout().objects * count
         tape = slab(pages="8 MiB").then([*[kmalloc_request(self.object_size)] * objects, *map(kfree_request, range(objects))])
-        return count - tape.at(len(tape)).cache(f"kmalloc-{self.object_size}").slabs
+        return count - self._cache(tape).slabs
+
+    def _cache(self, tape: Tape[SlabMachine]) -> KmemCache:
+        index = kmalloc_index(self.object_size)
+        return tape.at(len(tape)).cache(kmalloc_name(index or 0))
