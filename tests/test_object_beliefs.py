@@ -40,8 +40,8 @@ def test_a_wrong_answer_is_known_by_its_belief(question, name, answer, said):
 
 def test_the_message_says_what_stood_where():
     assert grade(P3, "#3 #20").text == (
-        "Rule: the cpu slab serves first, and each slab has a freelist of its own. The head of cpu 0's freelist is object 3 of the slab at 0. "
-        "The caller receives it. Step 27."
+        "Rule: the cpu slab serves first, and each slab has a freelist of its own. The head of cpu 0's freelist is object 3 of the slab at "
+        "0. The caller receives it. Step 27."
     )
 
 
