@@ -6,7 +6,7 @@ from pagelab.lab.caption import captions
 from pagelab.lab.scenario import slab
 from pagelab.lab.slab_caption import slab_caption
 from pagelab.lab.slab_summary import slab_summary
-from pagelab.mm.slab_act import SLAB_ACTS, Called, Cleaned, Drawn, Lost, Reported, Rested, Stained
+from pagelab.mm.slab_act import SLAB_ACTS, Called, Carved, Cleaned, Drawn, Lost, Reported, Rested, Stained
 from pagelab.view.summary import summary
 
 NINE = "kmalloc 512 x9; kfree @3"
@@ -18,7 +18,7 @@ def sentences(tape, k):
 
 def test_a_free_to_a_full_slab():
     assert [tuple(caption[:3]) for caption in captions(slab(NINE).acts(9))] == [
-        ("ask: free object 3 of 0", "The owner of object 3 of the slab at 0, kmalloc-512, gives it back.", "kfree()"),
+        ("ask: free object 3 of 0", "A caller frees object 3 of the slab at 0, kmalloc-512.", "kfree()"),
         (
             "object 3 to the slab at 0",
             "Object 3 goes to the head of the own freelist of the slab at 0. That was empty: the slab was full, and is on no list yet.",
@@ -88,9 +88,9 @@ def test_each_kernel_has_its_own_names(kernel, function):
         ("shrink cred", "cred is to give back every slab that it can: the CPUs are emptied first."),
         (
             "kmalloc 8193; kfree @0",
-            "The owner of the pages at 0 gives them back. They belong to no slab, so they go straight back to the page allocator.",
+            "A caller frees the pages at 0. They belong to no slab, so they go straight back to the page allocator.",
         ),
-        ("kmalloc 8; kfree @0 cpu 1", "The owner of object 0 of the slab at 0, kmalloc-8, gives it back on cpu 1."),
+        ("kmalloc 8; kfree @0 cpu 1", "A caller on cpu 1 frees object 0 of the slab at 0, kmalloc-8."),
     ],
 )
 def test_what_is_asked_for(requests, sentence):
@@ -179,15 +179,17 @@ def test_every_act_of_any_run_is_put_into_words(moves, kernel, pages):
 
 
 WRONG = [
-    (Drawn("c", 8, 1), "The caches of a debug kernel have no cpu slabs. The head of the own freelist of the slab at 8 is object 1."),
-    (Rested("c", 8, 1, False), "Object 1 of the slab at 8 stays in a sheaf: its slab counts it as in use all the time."),
-    (Rested("c", 8, 1, True), "Object 1 of the slab at 8 comes out of a sheaf: its slab counts it as in use all the time."),
+    (Drawn("c", 8, 1), "The head of the own freelist of the slab at 8 is object 1: it is handed out."),
+    (Rested("c", 8, 1, False), "Object 1 of the slab at 8 goes into the CPU's main sheaf. For its slab it is still in use."),
+    (Rested("c", 8, 1, True), "The last object in the CPU's main sheaf is object 1 of the slab at 8. The caller receives it."),
     (Stained("c", 4096 + 512, 2, 0x41), "2 bytes that belong to no object in use are written: page 1, from byte 512 on, 0x41."),
     (Stained("c", 12, 1, 0), "1 byte that belongs to no object in use is written: page 0, from byte 12 on, 0x00."),
     (
-        Reported("c", "BUG c: Object already free\n more"),
+        Reported("c", "BUG c: Object already free"),
         "A check finds that something is wrong. The kernel prints: BUG c: Object already free.",
     ),
+    (Reported("c", "FIX c: Object at 0x8 not freed"), "The kernel puts right what it can, and prints: FIX c: Object at 0x8 not freed."),
+    (Reported("c", "c: the pointer is 0x41"), "No check looks at it. c: the pointer is 0x41."),
     (Cleaned("c", 8, 24), "16 bytes get the values again that a check expects."),
     (Lost("c", 8, -1), "The free objects of the slab at 8 are not used any more: they cannot be trusted."),
     (Lost("c", 8, 3), "The free objects after object 3 of the slab at 8 are not used any more: they cannot be trusted."),
@@ -205,3 +207,34 @@ def test_a_request_that_a_check_refuses_says_so():
         "Object 1 of the slab at 8 is not freed. A check finds that something is wrong. The kernel prints: BUG c: Object already free."
     )
     assert {type(act) for act, _ in WRONG} < set(SLAB_ACTS)
+
+
+def test_functions_of_sheaves_are_labelled_as_of_one_fork():
+    sources = {slab_caption([Called("kfree", "c", 0, 0), Rested("c", 8, 1, awake)], 1).source("7.x") for awake in (True, False)}
+    assert sources == {f"{function}   mm/slub.c   7.1, as one fork has it" for function in ("alloc_from_pcs()", "free_to_pcs()")}
+
+
+@pytest.mark.parametrize(
+    ("acts", "sentence"),
+    [
+        (
+            [Called("kmalloc", "c", 8, 0), Rested("c", 8, 1, True)],
+            "The CPU's main sheaf has a free object. The caller receives object 1 of the slab at 8.",
+        ),
+        (
+            [Called("kmalloc", "c", 8, 0), Carved("c", 8, 0, 4), Rested("c", 8, 1, True)],
+            "The CPU's main sheaf was empty: another one, or one filled from slabs, takes its place. The caller receives object 1 of the "
+            "slab at 8.",
+        ),
+        (
+            [Called("kfree", "c", 0, 0, 8, 1), Rested("c", 8, 1, False)],
+            "Object 1 of the slab at 8 goes into the CPU's main sheaf. For its slab it is still in use.",
+        ),
+        (
+            [Called("write", "c", 72, 0, 8, 1), Stained("c", 64, 8, 0x41)],
+            "A caller writes 72 bytes to object 1 of the slab at 8, c, from its start. 8 of them lie outside an object in use.",
+        ),
+    ],
+)
+def test_whole_requests_of_sheaves_and_writes(acts, sentence):
+    assert slab_summary(acts).sentence == sentence

@@ -21,6 +21,8 @@ _IN_6_1 = {
     "free_large_kmalloc()   mm/slub.c": "free_large_kmalloc()   mm/slab_common.c",
     "kfree()   mm/slub.c": "kfree()   mm/slab_common.c",
 }
+# What the functions of sheaves have in their names: no kernel here but 7.x has them.
+_IN_A_FORK = ("sheaf", "barn", "pcs", "refill_objects")
 
 
 class Caption(NamedTuple):
@@ -34,6 +36,8 @@ class Caption(NamedTuple):
     def source(self, version: str = KERNEL) -> str:
         """Return the function, the file and the kernel version in one line; 6.1 has some functions by other names or elsewhere."""
         source = f"{self.function}   {self.file}"
+        if any(word in self.function for word in _IN_A_FORK):
+            return f"{source}   7.1, as one fork has it"
         if version != "6.1":
             return f"{source}   {KERNEL}"
         for newer, older in _IN_6_1.items():

@@ -92,7 +92,7 @@ def objects_of(count: int) -> str:
 def _called(act: Called) -> Caption:
     verb, cache, size, cpu, pfn, obj = act
     whose = f"on cpu {cpu} " if cpu else ""
-    what = f"object {obj} of the slab at {pfn}, {cache}," if cache else f"the pages at {pfn}"
+    what = f"object {obj} of the slab at {pfn}, {cache}" if cache else f"the pages at {pfn}"
     match verb:
         case "kmalloc" if not cache:
             order = kmalloc_order(size)
@@ -110,12 +110,12 @@ def _called(act: Called) -> Caption:
         case "kfree":
             short = f"ask: free object {obj} of {pfn}" if cache else f"ask: free {pfn}"
             rest = "" if cache else " They belong to no slab, so they go straight back to the page allocator."
-            text = f"The owner of {what} gives {'it' if cache else 'them'} back{f' on cpu {cpu}' * (cpu > 0)}.{rest}"
+            text = f"A caller {whose}frees {what}.{rest}"
             return Caption(short, text, "kfree()" if cache else "free_large_kmalloc()", SLUB)
         case "shrink":
             text = f"{cache} is to give back every slab that it can: the CPUs are emptied first."
             return Caption(f"ask: shrink {cache}", text, "kmem_cache_shrink()", SLAB_COMMON)
-    return Caption(f"ask: write {size} bytes", f"The owner of {what} writes {size:,} bytes, from its start.", "", "")
+    return Caption(f"ask: write {size} bytes", f"A caller writes {size:,} bytes to {what}, from its start.", "", "")
 
 
 def _found_empty(act: FoundEmpty) -> Caption:
@@ -169,16 +169,16 @@ def _object(act: Any, after: Sequence[Any]) -> Caption:
             text = f"The slab at {pfn} is the cpu slab. Object {obj} goes to the head of cpu {cpu}'s freelist: it will be handed out next."
             return Caption(f"object {obj} to cpu {cpu}'s freelist", text, "do_slab_free()", SLUB)
         case Drawn(_, pfn, obj):
-            text = f"The caches of a debug kernel have no cpu slabs. The head of the own freelist of the slab at {pfn} is object {obj}."
+            text = f"The head of the own freelist of the slab at {pfn} is object {obj}: it is handed out."
             return Caption(f"hand out object {obj} of {pfn}", text, "alloc_single_from_partial()", SLUB)
         case Put(_, pfn, obj, before):
             text = f"Object {obj} goes to the head of the own freelist of the slab at {pfn}. {_put(before, after)}"
             return Caption(f"object {obj} to the slab at {pfn}", text, "__slab_free()", SLUB)
-    to = "out of" if act.awake else "in"
-    does = f"{'comes' if act.awake else 'stays'} {to} a sheaf"
-    text = f"Object {act.obj} of the slab at {act.pfn} {does}: its slab counts it as in use all the time."
-    function = "alloc_from_pcs()" if act.awake else "free_to_pcs()"
-    return Caption(f"object {act.obj} {to} a sheaf", text, function, f"{SLUB} of 7.x")
+    if act.awake:
+        text = f"The last object in the CPU's main sheaf is object {act.obj} of the slab at {act.pfn}. The caller receives it."
+        return Caption(f"hand out object {act.obj} of {act.pfn}", text, "alloc_from_pcs()", SLUB)
+    text = f"Object {act.obj} of the slab at {act.pfn} goes into the CPU's main sheaf. For its slab it is still in use."
+    return Caption(f"object {act.obj} into the sheaf", text, "free_to_pcs()", SLUB)
 
 
 def _put(before: bool, after: Sequence[Any]) -> str:
@@ -252,7 +252,9 @@ def _enlisted_by(acts: Sequence[Any], i: int) -> str:
         return "deactivate_slab() → add_partial()"
     if taken and taken.place == CPU_PARTIAL:
         return "__put_partials() → add_partial()"
-    return "__kmem_cache_do_shrink()" if verb == "shrink" else "__slab_free() → add_partial()"
+    if verb not in _FREES:
+        return "add_partial()"
+    return "__kmem_cache_do_shrink()" if taken and verb == "shrink" else "__slab_free() → add_partial()"
 
 
 def _checked(act: SlabAct) -> Caption:
@@ -264,9 +266,7 @@ def _checked(act: SlabAct) -> Caption:
             text = f"{those} written: {where}, 0x{value:02x}."
             return Caption(f"{length} bytes written astray", text, "", "")
         case Reported(_, words):
-            first = words.strip().splitlines()[0] if words.strip() else ""
-            text = f"A check finds that something is wrong. The kernel prints: {first.rstrip('.')}."
-            return Caption("a check reports", text, "slab_bug()", SLUB)
+            return _reported(words.strip().rstrip("."))
         case Cleaned(_, start, end):
             return Caption("bytes written anew", f"{end - start} bytes get the values again that a check expects.", "init_object()", SLUB)
         case Lost(_, pfn, obj):
@@ -274,3 +274,12 @@ def _checked(act: SlabAct) -> Caption:
             text = f"{what} the slab at {pfn} are not used any more: they cannot be trusted."
             return Caption(f"objects of {pfn} lost", text, "slab_fix()", SLUB)
     raise ValueError(f"{act!r} is no act of a cache")
+
+
+def _reported(words: str) -> Caption:
+    """Tell what a check found, how it was put right, or what becomes of a pointer that no check looks at."""
+    if words.startswith("FIX"):
+        return Caption("a check repairs", f"The kernel puts right what it can, and prints: {words}.", "slab_fix()", SLUB)
+    if words.startswith("BUG"):
+        return Caption("a check reports", f"A check finds that something is wrong. The kernel prints: {words}.", "slab_bug()", SLUB)
+    return Caption("a pointer is wrong", f"No check looks at it. {words}.", "get_freepointer()", SLUB)

@@ -53,6 +53,9 @@ def _allocated(acts: Sequence[Any]) -> Caption:
 
 def _found(acts: Sequence[Any], act: Any) -> str:
     """Say where a free object was found."""
+    if isinstance(act, Rested):
+        full = "The CPU's main sheaf has a free object."
+        return full if len(acts) == 2 else "The CPU's main sheaf was empty: another one, or one filled from slabs, takes its place."
     more = [a for a in _all(acts, Enlisted) if a.place == CPU_PARTIAL]
     if carved := _all(acts, Carved):
         pages = span(carved[0].pfn, carved[0].order)
@@ -67,7 +70,7 @@ def _found(acts: Sequence[Any], act: Any) -> str:
         return f"The first slab of node {first.owner}'s partial list becomes the cpu slab{moved}."
     if isinstance(act, Popped):
         return f"Cpu {act.cpu}'s freelist has a free object."
-    return "A sheaf has a free object." if isinstance(act, Rested) else "A slab on the node's list has a free object."
+    return "A slab on the node's list has a free object."
 
 
 def _freed(acts: Sequence[Any]) -> Caption:
@@ -100,7 +103,7 @@ def _shrunk(acts: Sequence[Any]) -> Caption:
 
 def _written(acts: Sequence[Any]) -> Caption:
     astray = sum(act.length for act in _all(acts, Stained))
-    more = f" {astray} of them are not its own." if astray else ""
+    more = f" {astray:,} of them lie{'s' * (astray == 1)} outside an object in use." if astray else ""
     return Caption(f"write {acts[0].size} bytes", slab_caption(acts, 0).sentence + more, "", "")
 
 
