@@ -20,13 +20,13 @@ MODULES = sorted(path.relative_to(PACKAGE).with_suffix("").as_posix() for path i
 TABLE = {
     "mm/": (
         "__init__ units per_cpu_pages zone act free_set page_alloc fallback page_isolation pcp fragmentation compaction gfp watermark call "
-        "zonelist kernels allocator machine boot slab_layout slab_common percpu_sheaves slab slab_check slab_act slab_call slub slab_debug "
-        "sheaf slab_machine two_words struct_page free_state memmap dax sg"
+        "zonelist kernels allocator machine boot slab_layout slab_common percpu_sheaves sheaf_act slab slab_check slab_act slab_call "
+        "free_pointer slub slab_debug sheaf slab_rules slab_machine slab_bulk two_words struct_page free_state memmap dax sg"
     ),
     "lab/": (
-        "__init__ request tape scenario slab_usage extfrag machine_caption slab_caption slab_summary caption form trace_question "
-        "slab_question question stand_in belief buddy_beliefs machine_beliefs trace_beliefs object_beliefs slab_beliefs variant "
-        "slab_reason reason exercise progress task slab_task"
+        "__init__ request tape scenario slab_usage extfrag machine_caption sheaf_caption slab_caption slab_summary caption form "
+        "trace_question slab_question question stand_in belief buddy_beliefs machine_beliefs trace_beliefs object_beliefs slab_beliefs "
+        "variant slab_reason reason exercise progress task slab_task"
     ),
     "real/": (
         "__init__ archive proc slabinfo capture flags trace ahead learning buddy counts percpu replay backwards recording picks slab "

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from ..mm.sheaf_act import SHEAF_ACTS, Refilled
 from ..mm.slab import CPU_PARTIAL, FULL
 from ..mm.slab_act import (
     Called,
@@ -29,6 +30,7 @@ from ..mm.slab_act import (
 )
 from ..mm.slab_common import kmalloc_order, kmalloc_size
 from .machine_caption import SLAB_COMMON, SLUB, Caption, span
+from .sheaf_caption import sheaf_caption
 
 _FREES = ("kfree", "shrink")
 
@@ -66,6 +68,8 @@ def slab_caption(acts: Sequence[Any], i: int) -> Caption:
             return _cpu_slab(act, called.verb)
         case Enlisted() | Delisted():
             return _listed(acts, i)
+        case _ if isinstance(act, (Refilled, *SHEAF_ACTS)):
+            return sheaf_caption(acts[i])
     return _checked(act)
 
 

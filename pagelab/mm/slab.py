@@ -1,8 +1,8 @@
 """A cache: its slabs, which objects of them are free, and on which list each slab stands.
 
 KmemCache is the only writer of that state. The rules read and change it through its primitives: `first`, `crowded`, `surplus`, `carve`,
-`discard`, `pop`, `push`, `draw`, `put`, `load`, `regain`, `unload`, `enlist`, `delist`, `rest`, `wake`, `lose`, `sever`, `stain`, `clean`
-and `report`. Whatever watches or replaces the rules stands in for KmemCache there.
+`discard`, `pop`, `push`, `draw`, `put`, `load`, `regain`, `unload`, `enlist`, `delist`, `rest`, `wake`, `fill`, `lose`, `sever`, `stain`,
+`clean` and `report`. Whatever watches or replaces the rules stands in for KmemCache there.
 
 A slab has a number, an object an index in its slab. As in the kernel, each free object holds the index of the next one, so one number for
 every slot says all there is to know of it:
@@ -10,7 +10,7 @@ every slot says all there is to know of it:
     0..32766   free, and this object is the next on the same freelist
     0xFFFF     free, the last of its freelist
     0xFFFE     in use
-    0xFFFD     lost: neither in use nor on a freelist, after a debug check failed
+    0xFFFD     lost: neither in use nor on a freelist, after a pointer or a debug check failed; as the head of a slab, nothing of it is used
     0xFFFC     in a sheaf: free for a caller, in use for its slab
 
 An address is counted in words of 8 bytes and has bit 30 set, so that it fits a tape and is no pfn: 2^30 + pfn * 512 + offset / 8.
@@ -21,6 +21,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from .percpu_sheaves import Sheaves, SheavesSnapshot
 from .slab_layout import Layout, order_objects
 from .units import PAGE_SHIFT
 
@@ -71,7 +72,7 @@ class SlabState(NamedTuple):
     cpu_freelist: tuple[int, ...]
 
 
-CacheSnapshot = tuple[tuple[bytes, ...], tuple[Any, ...], tuple[Any, ...], int, dict[int, int], tuple[str, ...]]
+CacheSnapshot = tuple[tuple[bytes, ...], tuple[Any, ...], tuple[Any, ...], int, dict[int, int], tuple[str, ...], SheavesSnapshot]
 
 
 class KmemCache:
@@ -82,6 +83,7 @@ class KmemCache:
         layout: from `pagelab.mm.slab_layout`.
         cpus, nodes: of the machine.
         owners: the machine's record of which page belongs to which slab, filled here: from a pfn to (cache, slab number).
+        sheaf_capacity: objects in a sheaf, 0 for a cache without sheaves.
         sequence: the order in which a new slab's objects are linked, or none for that of their addresses. Each slab starts elsewhere in it.
 
     `slabs` counts the slabs, `carved` those ever made. `stains` has the bytes that somebody wrote where he should not: from a byte address
@@ -99,12 +101,14 @@ class KmemCache:
         nodes: int = 1,
         owners: "dict[int, tuple[KmemCache, int]] | None" = None,
         sequence: tuple[int, ...] = (),
+        sheaf_capacity: int = 0,
     ) -> None:
         self.name, self.layout, self.sequence = name, layout, sequence
         self.owners = {} if owners is None else owners
         self.stride, self.step = layout.objects, layout.size >> WORD_SHIFT
         self._start = OBJECT + (layout.red_left_pad >> WORD_SHIFT)
         self._chain = array("H", [*range(1, self.stride), END])
+        self.sheaves = Sheaves(sheaf_capacity, cpus, nodes)
         self._begin(cpus, nodes)
 
     def _begin(self, cpus: int, nodes: int) -> None:
@@ -119,7 +123,7 @@ class KmemCache:
 
     def blank(self, owners: "dict[int, tuple[KmemCache, int]]") -> "KmemCache":
         """Return an empty cache of the same shape, which fills another machine's record."""
-        return type(self)(self.name, self.layout, len(self.cpu), len(self.node), owners, self.sequence)
+        return type(self)(self.name, self.layout, len(self.cpu), len(self.node), owners, self.sequence, self.sheaves.capacity)
 
     # Where things are.
 
@@ -144,10 +148,8 @@ class KmemCache:
 
     def first(self, place: int, owner: int) -> int:
         """Return the number of the slab at the head of a list, or -1 where that is empty."""
-        if place == CPU_PARTIAL:
-            partial = self.cpu[owner].partial
-            return partial[-1] if partial else -1
-        return next(iter(self.node[owner].partial), -1)
+        listed = reversed(self.cpu[owner].partial) if place == CPU_PARTIAL else iter(self.node[owner].partial)
+        return next(listed, -1)
 
     def crowded(self, cpu: int) -> bool:
         """Tell whether a CPU's partial list has as many slabs as it may have."""
@@ -192,9 +194,10 @@ class KmemCache:
 
     def discard(self, slab: int) -> int:
         """Give up an empty slab that is on no list; return its first page."""
-        pfn = self.pfn[slab]
-        for page in range(pfn, pfn + (1 << self.order(slab))):
+        pfn, end = self.pfn[slab], self.pfn[slab] + (1 << self.order(slab))
+        for page in range(pfn, end):
             del self.owners[page]
+        self.clean(pfn << PAGE_SHIFT, end << PAGE_SHIFT)
         self.objects[slab] = 0
         self._unused.append(slab)
         self.slabs -= 1
@@ -234,27 +237,40 @@ class KmemCache:
         self.head[slab] = index
         self.inuse[slab] -= 1
 
-    def rest(self, slab: int, index: int) -> None:
-        """Mark an object as resting in a sheaf."""
+    def rest(self, cpu: int, slab: int, index: int) -> None:
+        """Put an object in use into the main sheaf of a CPU."""
         self.next[slab * self.stride + index] = IN_SHEAF
+        self.sheaves.push(cpu, slab * self.stride + index)
 
-    def wake(self, slab: int, index: int) -> None:
-        """Mark an object that rested in a sheaf as in use."""
-        self.next[slab * self.stride + index] = IN_USE
+    def wake(self, cpu: int) -> int:
+        """Hand out the last object of a CPU's main sheaf, which is not empty; return its address."""
+        slot = self.sheaves.pop(cpu)
+        self.next[slot] = IN_USE
+        return self.word(*divmod(slot, self.stride))
+
+    def fill(self, cpu: int, slab: int, limit: int) -> int:
+        """Put up to limit objects of a slab's own freelist, which is not empty, into the main sheaf of a CPU; return how many."""
+        slots = [slab * self.stride + index for index in list(self.walk(slab, self.head[slab]))[:limit]]
+        self.head[slab] = self.next[slots[-1]]
+        self.inuse[slab] += len(slots)
+        for slot in slots:
+            self.next[slot] = IN_SHEAF
+        return self.sheaves.extend(cpu, slots)
 
     def lose(self, slab: int) -> None:
-        """Give up the free objects of a slab that cannot be trusted: all of it counts as in use from now on."""
-        base = slab * self.stride
+        """Give up the free objects of a slab that cannot be trusted: all of it counts as in use, and nothing can be freed to it."""
         for index in list(self.walk(slab, self.head[slab])):
-            self.next[base + index] = LOST
-        self.head[slab], self.inuse[slab] = END, self.objects[slab]
+            self.next[slab * self.stride + index] = LOST
+        self.head[slab], self.inuse[slab] = LOST, self.objects[slab]
 
     def sever(self, slab: int, index: int) -> None:
         """Give up what follows an object on its freelist: its pointer leads nowhere."""
         base = slab * self.stride
-        for after in list(self.walk(slab, self.next[base + index])):
+        lost = list(self.walk(slab, self.next[base + index]))
+        for after in lost:
             self.next[base + after] = LOST
         self.next[base + index] = END
+        self.inuse[slab] += len(lost) * (self.place[slab] != CPU_SLAB)
 
     # Bytes written astray, and what is said of them.
 
@@ -264,8 +280,7 @@ class KmemCache:
 
     def clean(self, start: int, end: int) -> None:
         """Write over the stains of some bytes."""
-        for address in [address for address in self.stains if start <= address < end]:
-            del self.stains[address]
+        self.stains = {address: value for address, value in self.stains.items() if not start <= address < end}
 
     def report(self, text: str) -> None:
         """Say what a check found, as the kernel prints it."""
@@ -287,9 +302,8 @@ class KmemCache:
         index = self.head[slab]
         if index == END:
             return 0
-        objects = self.objects[slab]
-        count = objects - self.inuse[slab]
-        c.freelist, self.head[slab], self.inuse[slab] = index, END, objects
+        count = self.objects[slab] - self.inuse[slab]
+        c.freelist, self.head[slab], self.inuse[slab] = index, END, self.objects[slab]
         return count
 
     def unload(self, cpu: int) -> int:
@@ -347,12 +361,9 @@ class KmemCache:
     def slab(self, slab: int) -> SlabState:
         """Read one slab."""
         free = tuple(self.walk(slab, self.head[slab]))
-        taken: tuple[int, ...] = ()
-        if self.place[slab] == CPU_SLAB:
-            taken = tuple(self.walk(slab, self.cpu[self.owner[slab]].freelist))
+        taken = tuple(self.walk(slab, self.cpu[self.owner[slab]].freelist)) if self.place[slab] == CPU_SLAB else ()
         base, count = slab * self.stride, self.objects[slab]
-        live = self.next[base : base + count].count(IN_USE)
-        where = PLACES[self.place[slab]]
+        live, where = self.next[base : base + count].count(IN_USE), PLACES[self.place[slab]]
         return SlabState(self.pfn[slab], self.order(slab), count, self.inuse[slab], live, where, self.owner[slab], free, taken)
 
     def live(self) -> int:
@@ -364,18 +375,17 @@ class KmemCache:
         columns = (self.next, self.head, self.inuse, self.objects, self.pfn, self.place, self.owner, array("I", self._unused))
         cpus = tuple((c.slab, c.freelist, tuple(c.partial)) for c in self.cpu)
         nodes = tuple((tuple(n.partial), tuple(n.full)) for n in self.node)
-        return tuple(map(bytes, columns)), cpus, nodes, self.carved, dict(self.stains), tuple(self.reports)
+        return tuple(map(bytes, columns)), cpus, nodes, self.carved, dict(self.stains), tuple(self.reports), self.sheaves.snapshot()
 
     def restore(self, snapshot: CacheSnapshot) -> None:
         """Bring back the state of a snapshot of a cache of the same shape, and what the machine records of its pages."""
-        columns, cpus, nodes, carved, stains, reports = snapshot
+        columns, cpus, nodes, carved, stains, reports, sheaves = snapshot
+        self.sheaves.restore(sheaves)
         self._begin(len(cpus), len(nodes))
-        self.stains, self.reports, unused = dict(stains), list(reports), array("I")
-        for column, kept in zip((self.next, self.head, self.inuse, self.objects, self.pfn), columns, strict=False):
-            column.frombytes(kept)
-        self.place, self.owner = bytearray(columns[5]), bytearray(columns[6])
-        unused.frombytes(columns[7])
-        self._unused, self.carved = list(unused), carved
+        self.stains, self.reports = dict(stains), list(reports)
+        self.next, self.head, self.inuse, self.objects = (array("H", column) for column in columns[:4])
+        self.pfn, self.place, self.owner = array("I", columns[4]), bytearray(columns[5]), bytearray(columns[6])
+        self._unused, self.carved = array("I", columns[7]).tolist(), carved
         for c, (slab, freelist, partial) in zip(self.cpu, cpus, strict=True):
             c.slab, c.freelist, c.partial = slab, freelist, list(partial)
             c.base, c.word = (slab * self.stride, self.word(slab, 0)) if slab >= 0 else (0, 0)
@@ -384,5 +394,4 @@ class KmemCache:
             n.full.update(dict.fromkeys(full))
         for slab in self.numbers():
             self.slabs += 1
-            for page in range(self.pfn[slab], self.pfn[slab] + (1 << self.order(slab))):
-                self.owners[page] = (self, slab)
+            self.owners.update(dict.fromkeys(range(self.pfn[slab], self.pfn[slab] + (1 << self.order(slab))), (self, slab)))

@@ -7,6 +7,8 @@ begin with an Asked of their own.
 
 from typing import Any, NamedTuple
 
+from .sheaf_act import SHEAF_ACTS, Refilled, SheafAct, WatchedSheaves, redo_sheaves
+from .sheaf_act import Rested as Rested
 from .slab import CPU_PARTIAL, KmemCache
 
 
@@ -184,17 +186,8 @@ class Cleaned(NamedTuple):
     end: int
 
 
-class Rested(NamedTuple):
-    """An object came to rest in a sheaf (or, awake, was taken out of one)."""
-
-    cache: str
-    pfn: int
-    obj: int
-    awake: bool
-
-
 SlabAct = (Called | FoundEmpty | Crowded | Weighed | Carved | Discarded | Popped | Pushed | Drawn | Put | Loaded | Regained | Unloaded) | (
-    Enlisted | Delisted | Lost | Stained | Reported | Cleaned | Rested
+    Enlisted | Delisted | Lost | Stained | Reported | Cleaned | Rested | Refilled | SheafAct
 )
 SLAB_ACTS = SlabAct.__args__
 
@@ -204,6 +197,7 @@ class WatchedCache(KmemCache):
 
     def __init__(self, cache: KmemCache, acts: list[Any]) -> None:
         self._cache, self.acts = cache, acts
+        self.sheaves = WatchedSheaves(cache.name, cache.sheaves, acts)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cache, name)
@@ -275,15 +269,23 @@ class WatchedCache(KmemCache):
         self._cache.put(slab, index)
         self._add(Put, self._cache.pfn[slab], index, before)
 
-    def rest(self, slab: int, index: int) -> None:
+    def rest(self, cpu: int, slab: int, index: int) -> None:
         """Let an object rest, and write it down."""
-        self._cache.rest(slab, index)
-        self._add(Rested, self._cache.pfn[slab], index, False)
+        self._cache.rest(cpu, slab, index)
+        self._add(Rested, self._cache.pfn[slab], index, False, cpu)
 
-    def wake(self, slab: int, index: int) -> None:
+    def wake(self, cpu: int) -> int:
         """Wake an object, and write it down."""
-        self._cache.wake(slab, index)
-        self._add(Rested, self._cache.pfn[slab], index, True)
+        slab, index = divmod(self._cache.sheaves.cpu[cpu].main[-1], self._cache.stride)
+        word = self._cache.wake(cpu)
+        self._add(Rested, self._cache.pfn[slab], index, True, cpu)
+        return word
+
+    def fill(self, cpu: int, slab: int, limit: int) -> int:
+        """Fill, and write it down."""
+        count = self._cache.fill(cpu, slab, limit)
+        self._add(Refilled, self._cache.pfn[slab], cpu, count)
+        return count
 
     def lose(self, slab: int) -> None:
         """Give up, and write it down."""
@@ -328,8 +330,7 @@ class WatchedCache(KmemCache):
 
     def unload(self, cpu: int) -> int:
         """Unload, and write it down."""
-        c = self._cache.cpu[cpu]
-        free = len(list(self._cache.walk(c.slab, c.freelist)))
+        free = len(self._cache.slab(self._cache.cpu[cpu].slab).cpu_freelist)
         slab = self._cache.unload(cpu)
         self._add(Unloaded, self._cache.pfn[slab], cpu, free)
         return slab
@@ -377,8 +378,12 @@ def redo(cache: KmemCache, act: SlabAct) -> None:
             cache.clean(start, end)
         case Reported(_, text):
             cache.report(text)
-        case Discarded() | Drawn() | Put() | Rested() | Lost() | Enlisted() | Delisted():
+        case Rested(awake=True, cpu=cpu):
+            cache.wake(cpu)
+        case Discarded() | Drawn() | Put() | Rested() | Refilled() | Lost() | Enlisted() | Delisted():
             _redo_slab(cache, cache.owners[act.pfn][1], act)
+        case _ if isinstance(act, SHEAF_ACTS):
+            redo_sheaves(cache.sheaves, act)
 
 
 def _redo_slab(cache: KmemCache, slab: int, act: SlabAct) -> None:
@@ -389,8 +394,10 @@ def _redo_slab(cache: KmemCache, slab: int, act: SlabAct) -> None:
             cache.draw(slab)
         case Put(_, _, index):
             cache.put(slab, index)
-        case Rested(_, _, index, awake):
-            (cache.wake if awake else cache.rest)(slab, index)
+        case Rested(_, _, index, _, cpu):
+            cache.rest(cpu, slab, index)
+        case Refilled(_, _, cpu, objects):
+            cache.fill(cpu, slab, objects)
         case Lost(_, _, index):
             cache.lose(slab) if index < 0 else cache.sever(slab, index)
         case Enlisted(_, _, place, owner, tail):

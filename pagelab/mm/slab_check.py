@@ -1,5 +1,6 @@
 """What must hold in every cache at any time."""
 
+from .percpu_sheaves import MAX_FULL_SHEAVES
 from .slab import CPU_PARTIAL, CPU_SLAB, FULL, IN_SHEAF, IN_USE, LOST, NO_LIST, NODE_PARTIAL, KmemCache
 
 
@@ -32,8 +33,19 @@ def validate_cache(cache: KmemCache) -> None:
         if state.inuse != state.objects - len(state.freelist):
             counts = f"counts {state.inuse} in use of {state.objects}, and {len(state.freelist)} are on its freelist"
             raise ValueError(f"{cache.name}: the slab at {state.pfn} {counts}")
+    _check_sheaves(cache)
     if places:
         raise ValueError(f"{cache.name}: a slab that is no more is on a list")
+
+
+def _check_sheaves(cache: KmemCache) -> None:
+    sheaves, resting = cache.sheaves, sorted(cache.sheaves.slots())
+    if resting != [slot for slot, after in enumerate(cache.next) if after == IN_SHEAF]:
+        raise ValueError(f"{cache.name}: the sheaves do not have each object once that rests in one")
+    sizes = [len(sheaf) for c in sheaves.cpu for sheaf in (c.main, c.spare or ())]
+    stored = [len(sheaf) for barn in sheaves.barn for sheaf in barn.full]
+    if max(sizes + stored) > sheaves.capacity or 0 in stored or max(len(barn.full) for barn in sheaves.barn) > MAX_FULL_SHEAVES:
+        raise ValueError(f"{cache.name}: a sheaf has more than {sheaves.capacity} objects, or a barn too many or empty ones among the full")
 
 
 def _places(cache: KmemCache) -> dict[int, tuple[int, int]]:

@@ -9,6 +9,7 @@ from .allocator import REFUSED
 from .call import FREE, alloc_request, free_request
 from .machine import NOTHING, Machine
 from .page_alloc import boot
+from .percpu_sheaves import sheaf_capacity
 from .slab import IN_USE, OBJECT, PAGE_BITS, PAGE_WORDS, WORD_SHIFT, KmemCache
 from .slab_act import SLAB_ACTS, Called, WatchedCache, redo
 from .slab_call import KFREE, KFREE_CPU_SHIFT, KFREE_NUMBER, MAX_CACHES, VERB_SHIFT, SlabCall, unpack_slab
@@ -24,8 +25,10 @@ from .slab_common import (
     kmalloc_order,
     merged,
 )
+from .slab_debug import write
 from .slab_layout import FREEPTR_OFFSET, NO_FLAGS, Slab, slab_layout
-from .slub import CPU_SLABS, Rules, shrink
+from .slab_rules import rules_of
+from .slub import Rules, shrink
 from .units import to_pages
 from .zone import RECLAIMABLE, UNMOVABLE, Zone
 
@@ -120,11 +123,11 @@ class SlabMachine(Machine):
     def _add(self, info: CacheInfo) -> None:
         objects = range(info.layout.objects)
         sequence = () if self.seed is None else tuple(random.Random(f"{self.seed} {info.name}").sample(objects, len(objects)))
-        cache = KmemCache(info.name, info.layout, self.cpus, self.nodes, self.owners, sequence)
+        cache = KmemCache(info.name, info.layout, self.cpus, self.nodes, self.owners, sequence, sheaf_capacity(info.layout, self.version))
         self._infos.append(info)
         self.names.append(info.name)
         self.caches.append(cache)
-        self._of[info.name] = cache, rules_of(cache)
+        self._of[info.name] = cache, rules_of(cache, self.version)
 
     def _begin(self) -> None:
         super()._begin()
@@ -134,7 +137,7 @@ class SlabMachine(Machine):
 
     def _serve(self, caches: Sequence[KmemCache]) -> None:
         """Put caches of the same names in place of those here."""
-        by_name = {cache.name: (cache, rules_of(cache)) for cache in caches}
+        by_name = {cache.name: (cache, rules_of(cache, self.version)) for cache in caches}
         self._of = {name: by_name[self._of[name][0].name] for name in self.names}
         self.caches = list(caches)
         self._served: dict[int, tuple[KmemCache, Rules, int]] = {}
@@ -155,8 +158,7 @@ class SlabMachine(Machine):
         Raises:
             ValueError: no object starts there.
         """
-        cache, slab = self.owners.get(word - OBJECT >> PAGE_BITS, (None, -1))
-        index = cache.index(slab, word) if cache else -1
+        cache, slab, index = self._found(word)
         if cache is None or index < 0:
             raise ValueError(f"no object starts at {address(word)}")
         return cache.name, cache.pfn[slab], index
@@ -188,6 +190,8 @@ class SlabMachine(Machine):
         call = unpack_slab(request)
         if call.cpu >= self.cpus:
             raise ValueError(self._no_cpu(call.cpu))
+        if call.verb == "write":
+            return self._write(call, received)
         if not (name := self._named(call)):
             return self._kmalloc_large(call)
         cache, rules = self._of[name]
@@ -217,19 +221,30 @@ class SlabMachine(Machine):
     def _kfree(self, request: int, received: Sequence[int]) -> int:
         number, cpu = request & KFREE_NUMBER, request >> KFREE_CPU_SHIFT & 15
         word = received[number] if number < len(received) else NOTHING
-        found = self.owners.get(word - OBJECT >> PAGE_BITS)
+        found, slab = self.owners.get(word - OBJECT >> PAGE_BITS, (None, -1))
         if cpu >= self.cpus:
             raise ValueError(self._no_cpu(cpu))
         if found is None:
             self._kfree_large(number, received, cpu)
             return NOTHING
-        cache, rules = self._of[found[0].name]
-        slab = found[1]
+        cache, rules = self._of[found.name]
         index = cache.index(slab, word)
         if index < 0 or cache.next[slab * cache.stride + index] != IN_USE:
             self._refuse_free(cache, index, word)
         rules.free(self, cache, slab, (index,), cpu)
         return NOTHING
+
+    def _write(self, call: SlabCall, received: Sequence[int]) -> int:
+        cache, slab, index = self._found(received[call.number] if call.number < len(received) else NOTHING)
+        if cache is None or index < 0:
+            raise ValueError(f"@{call.number} cannot be written to: request {call.number} received no object, or its slab is no more")
+        write(self._of[cache.name][0], slab, index, call.size)
+        return NOTHING
+
+    def _found(self, word: int) -> tuple[KmemCache | None, int, int]:
+        """Return the cache, slab and object that are at an address: None and -1 for none."""
+        cache, slab = self.owners.get(word - OBJECT >> PAGE_BITS, (None, -1))
+        return cache, slab, cache.index(slab, word) if cache else -1
 
     def _refuse_free(self, cache: KmemCache, index: int, word: int) -> None:
         """Raise for an object that is free, unless its cache can tell by itself."""
@@ -308,10 +323,10 @@ class SlabMachine(Machine):
         if call.verb not in ("kfree", "write"):
             return Called(call.verb, self._named(call), call.number if call.verb == "kmalloc" else 0, call.cpu)
         word = received[call.number] if call.number < len(received) else NOTHING
-        cache, slab = self.owners.get(word - OBJECT >> PAGE_BITS, (None, -1))
+        cache, slab, index = self._found(word)
         if cache is None:
             return Called(call.verb, "", call.size, call.cpu, max(-1, word - OBJECT >> PAGE_BITS))
-        return Called(call.verb, cache.name, call.size, call.cpu, cache.pfn[slab], cache.index(slab, word))
+        return Called(call.verb, cache.name, call.size, call.cpu, cache.pfn[slab], index)
 
     def redo(self, acts: Sequence[Any]) -> None:
         """Do the first acts of a request again, those of pages and those of caches."""
@@ -358,21 +373,6 @@ class SlabMachine(Machine):
                 block = self.zones[self.zone_of(cache.pfn[slab])].block(cache.pfn[slab])
                 if (block.head, block.order, block.kind) != (cache.pfn[slab], cache.order(slab), "in use"):
                     raise ValueError(f"the slab of {cache.name} at {cache.pfn[slab]} is {block}")
-
-
-def rules_of(cache: KmemCache) -> Rules:
-    """Choose the rules of a cache.
-
-    Args:
-        cache: any cache.
-
-    Returns:
-        Its rules: they stay the same for as long as it lives.
-
-    >>> rules_of(slab_machine(16).cache("kmalloc-96")) is CPU_SLABS
-    True
-    """
-    return CPU_SLABS
 
 
 def address(word: int) -> str:

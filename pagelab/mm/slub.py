@@ -9,7 +9,8 @@ can be one too many, and goes back to the page allocator.
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
-from .slab import CPU_PARTIAL, CPU_SLAB, END, NO_LIST, NODE_PARTIAL, KmemCache
+from .free_pointer import follow, renew
+from .slab import CPU_PARTIAL, CPU_SLAB, END, NO_LIST, NODE_PARTIAL, OBJECT, PAGE_BITS, KmemCache
 
 SHRINK_PROMOTE_MAX = 32
 
@@ -18,7 +19,7 @@ class Rules(NamedTuple):
     """What a cache does: alloc(pages, cache, cpu), free(pages, cache, slab, indices, cpu) and flush(pages, cache, cpu)."""
 
     alloc: Callable[["Pages", KmemCache, int], int]
-    free: Callable[["Pages", KmemCache, int, Sequence[int], int], None]
+    free: "Free"
     flush: Callable[["Pages", KmemCache, int], None]
 
 
@@ -36,6 +37,9 @@ class Pages(Protocol):
 
     def node_of_page(self, pfn: int) -> int:
         """Return the node that a page is on."""
+
+
+Free = Callable[[Pages, KmemCache, int, Sequence[int], int], None]
 
 
 def slab_alloc(pages: Pages, cache: KmemCache, cpu: int) -> int:
@@ -57,12 +61,12 @@ def slab_alloc(pages: Pages, cache: KmemCache, cpu: int) -> int:
     >>> [machine.object_at(slab_alloc(machine, cache, 0)) for _ in range(2)]
     [('kmalloc-512', 0, 0), ('kmalloc-512', 0, 1)]
     """
-    word = cache.pop(cpu)
+    word = _pop_stained(cache, cpu) if cache.stains else cache.pop(cpu)
     if word >= 0:
         return word
     if cache.cpu[cpu].slab >= 0:
         if cache.regain(cpu):
-            return cache.pop(cpu)
+            return _pop_stained(cache, cpu)
         cache.unload(cpu)
     slab = cache.first(CPU_PARTIAL, cpu)
     if slab >= 0:
@@ -72,6 +76,13 @@ def slab_alloc(pages: Pages, cache: KmemCache, cpu: int) -> int:
         if slab < 0 and (slab := new_slab(pages, cache, cpu)) < 0:
             return -1
     cache.load(cpu, slab)
+    return _pop_stained(cache, cpu)
+
+
+def _pop_stained(cache: KmemCache, cpu: int) -> int:
+    """Pop, after a look at the pointer that will be followed."""
+    if cache.stains:
+        follow(cache, cache.cpu[cpu].slab, cache.cpu[cpu].freelist)
     return cache.pop(cpu)
 
 
@@ -160,6 +171,9 @@ def slab_free(pages: Pages, cache: KmemCache, slab: int, indices: Sequence[int],
     >>> slab_free(machine, cache, 0, (3,), 0); cache.slab(0).place, cache.slab(0).freelist
     ('cpu partial', (3,))
     """
+    if cache.stains:
+        for index in indices:
+            renew(cache, slab, index)
     if slab == cache.cpu[cpu].slab:
         for index in reversed(indices):
             cache.push(cpu, index)
@@ -289,6 +303,114 @@ def flush_cpu_slab(pages: Pages, cache: KmemCache, cpu: int) -> None:
     put_partials(pages, cache, _all_off(cache, cpu), cpu)
 
 
+def alloc_bulk(pages: Pages, cache: KmemCache, rules: Rules, count: int, cpu: int) -> list[int]:
+    """Allocate many objects: all of them or none.
+
+    Args:
+        pages: the machine.
+        cache: where from.
+        rules: of the cache.
+        count: how many.
+        cpu: that asks.
+
+    Returns:
+        Their addresses in words; none where the kernel returns 0.
+
+    Source: __kmem_cache_alloc_bulk, mm/slub.c, 6.1 and 6.12.
+
+    >>> from pagelab.mm.slab_machine import slab_machine
+    >>> machine = slab_machine(4)
+    >>> cache = machine.cache("kmalloc-512")
+    >>> len(alloc_bulk(machine, cache, CPU_SLABS, 30, 0)), alloc_bulk(machine, cache, CPU_SLABS, 30, 0), cache.live()
+    (30, [], 30)
+    """
+    words: list[int] = []
+    while len(words) < count:
+        word = rules.alloc(pages, cache, cpu)
+        if word < 0:
+            free_bulk(pages, cache, rules.free, [place_of(cache, word) for word in words], cpu)
+            return []
+        words.append(word)
+    return words
+
+
+def free_bulk(pages: Pages, cache: KmemCache, free: Free, objects: list[tuple[int, int]], cpu: int) -> None:
+    """Free many objects of a cache, those of one slab together as far as they are found.
+
+    Args:
+        pages: the machine.
+        cache: whose they are.
+        free: the rule that frees objects of one slab.
+        objects: slab and index of each; the list is used up.
+        cpu: that frees.
+
+    Source: kmem_cache_free_bulk, mm/slub.c, 6.1 and 6.12.
+
+    >>> from pagelab.mm.slab_machine import slab_machine
+    >>> machine = slab_machine(4)
+    >>> cache = machine.cache("kmalloc-512")
+    >>> words = alloc_bulk(machine, cache, CPU_SLABS, 3, 0)
+    >>> free_bulk(machine, cache, slab_free, [place_of(cache, word) for word in words], 0); cache.slab(0).cpu_freelist[:4]
+    (0, 1, 2, 3)
+    """
+    size = len(objects)
+    while size:
+        size, slab, indices = build_detached_freelist(objects, size)
+        free(pages, cache, slab, indices, cpu)
+
+
+def build_detached_freelist(objects: list[tuple[int, int]], size: int) -> tuple[int, int, list[int]]:
+    """Take the last object, and those before it of the same slab, until a third one of another slab comes in between.
+
+    Args:
+        objects: slab and index of each; those that are left behind come together in front.
+        size: how many of them are still there, 1 or more.
+
+    Returns:
+        How many are left, the slab, and the indices as they are linked: the one that stood first comes first.
+
+    Source: build_detached_freelist, mm/slub.c, 6.1 and 6.12.
+
+    >>> objects = [(0, 0), (1, 0), (0, 1), (0, 2)]
+    >>> build_detached_freelist(objects, 4), objects[:1]
+    ((1, 0, [0, 1, 2]), [(1, 0)])
+    """
+    size, lookahead = size - 1, 3
+    slab, index = objects[size]
+    same, indices = size, [index]
+    while size:
+        size -= 1
+        if objects[size][0] == slab:
+            indices.append(objects[size][1])
+            same -= 1
+            objects[size], objects[same] = objects[same], objects[size]
+            continue
+        lookahead -= 1
+        if not lookahead:
+            break
+    return same, slab, indices[::-1]
+
+
+def place_of(cache: KmemCache, word: int) -> tuple[int, int]:
+    """Find an object by its address.
+
+    Args:
+        cache: whose it is.
+        word: its address in words.
+
+    Returns:
+        The number of its slab, and its index there.
+
+    >>> from pagelab.mm.slab_machine import slab_machine
+    >>> machine = slab_machine(64)
+    >>> cache = machine.cache("kmalloc-512")
+    >>> [place_of(cache, slab_alloc(machine, cache, 0)) for _ in range(2)]
+    [(0, 0), (0, 1)]
+    """
+    slab = cache.owners[word - OBJECT >> PAGE_BITS][1]
+    return slab, cache.index(slab, word)
+
+
 def shrink(pages: Pages, cache: KmemCache, flush: Callable[[Pages, KmemCache, int], None], cpus: Iterable[int]) -> None:
     """Give back every page that can be: empty the CPUs, then free the empty slabs of each node and sort the others, nearly full first.
 
@@ -309,7 +431,18 @@ def shrink(pages: Pages, cache: KmemCache, flush: Callable[[Pages, KmemCache, in
     for cpu in cpus:
         flush(pages, cache, cpu)
     for node in range(len(cache.node)):
+        _shrink_barn(pages, cache, node)
         _shrink_node(pages, cache, node)
+
+
+def _shrink_barn(pages: Pages, cache: KmemCache, node: int) -> None:
+    """Give the objects of a node's full sheaves back to their slabs, and all sheaves up."""
+    barn = cache.sheaves.barn[node]
+    while barn.full:
+        slots = cache.sheaves.empty_out("barn", node, cache.sheaves.capacity)
+        free_bulk(pages, cache, slab_free, [divmod(slot, cache.stride) for slot in slots], 0)
+    if barn.empty:
+        cache.sheaves.drop("barn", node)
 
 
 def _shrink_node(pages: Pages, cache: KmemCache, node: int) -> None:
