@@ -8,7 +8,7 @@ from pagelab.lab.exercise import NOT_YET, RIGHT, grade, pinned_pages
 from pagelab.lab.question import Fit, Run
 from pagelab.lab.scenario import slab
 from pagelab.lab.slab_beliefs import SLAB_BELIEFS
-from pagelab.lab.slab_question import FreePointer, KmallocGives, SecondPage, SlabRun, SlabShape, SlabsUntilReturn
+from pagelab.lab.slab_question import FreePointer, KmallocGives, RowOfSlabinfo, SecondPage, SlabRun, SlabShape, SlabsUntilReturn
 from pagelab.lab.variant import VARIANTS, beliefs
 
 
@@ -22,6 +22,9 @@ def all_freed(slabs, ask):
 
 ON_LISTS = "two empty slabs wait on the CPU's partial list, one is the cpu slab; slabinfo subtracts only what is on node lists"
 ONE_PAGE = "on 1 CPU a slab should hold 8 objects (4 * (fls(1) + 1)), so order 1"
+# A row of radix_tree_node: 28 objects of 576 bytes in 4 pages.
+RADIX = RowOfSlabinfo(9515, 9856, 576, 28, 4, 352)
+RADIX_SLACK = RowOfSlabinfo(9515, 9856, 576, 28, 4, 352, "slack")
 CASES = [
     (SecondPage(slab("kmalloc 512 x24")), "page-each", "2", "The first slab has 8 objects, so request 9 takes the next pages. Step 8."),
     (SecondPage(slab("kmalloc 512 x24")), "last-that-fits", "8", "as long as it has a free object"),
@@ -52,6 +55,10 @@ CASES = [
     (all_freed(15, "returned"), "never-returns", "0", "Step 224."),
     (all_freed(15, "slabs"), "min-partial-only", "5", "five are on a node's list, which keeps 5"),
     (all_freed(15, "slabinfo"), "slabinfo-is-truth", "0 56", "It says 16 of 56, and 0 are in use"),
+    (RADIX, "active-only", "5,480,640", "with all their objects, free or not. Here 352 slabs of 4 pages are 5,767,168 bytes."),
+    (RADIX, "objects-only", "5,677,056", "its objects do not always fill them"),
+    (RADIX, "a-page-a-slab", "1441792", "a slab has pagesperslab pages."),
+    (RADIX_SLACK, "free-is-slack", "196416", "352 slabs of 4 pages are 5,767,168 bytes; 9,856 objects of 576 are 5,677,056"),
     (pinned_pages(), "live-is-held", "1", "8 objects in use keep 8 slabs, and the 56 free objects with them"),
 ]
 
@@ -85,6 +92,8 @@ def test_every_belief_is_met_in_a_case():
         (all_freed(15, "returned"), "8"),
         (all_freed(15, "slabinfo"), "16 56"),
         (pinned_pages(), "8"),
+        (RADIX, "5,767,168"),
+        (RADIX_SLACK, "90112"),
     ],
 )
 def test_the_right_answer_is_right(question, answer):

@@ -6,7 +6,7 @@ import pytest
 
 from pagelab.lab.exercise import NOT_YET, grade
 from pagelab.lab.scenario import slab
-from pagelab.lab.slab_question import FreePointer, KmallocGives, SecondPage, SlabRun, SlabShape, SlabsUntilReturn
+from pagelab.lab.slab_question import FreePointer, KmallocGives, RowOfSlabinfo, SecondPage, SlabRun, SlabShape, SlabsUntilReturn
 from pagelab.lab.variant import beliefs
 
 TAPE = slab("kmalloc 512 x24")
@@ -36,6 +36,8 @@ WRONG = [
     (KmallocGives(100), "112", "112 is the size of no cache; 100 are asked for."),
     (SlabShape(704, 4, "objects"), "24", "holds about 16 objects, on 4 CPUs. Order 2 has 16,384 bytes; divide them by 704: not 24."),
     (FreePointer(512, 3), "1800", "object 3 starts after 3 objects of 512 bytes, at 1,536, and its pointer is in its middle. Not 1,800."),
+    (RowOfSlabinfo(9515, 9856, 576, 28, 4, 352), "1", "multiply num_slabs by pagesperslab and by 4,096. Not 1: 352 slabs"),
+    (RowOfSlabinfo(9515, 9856, 576, 28, 4, 352, "slack"), "1", "Not 1: 28 objects of 576 bytes are in each slab."),
     (SlabsUntilReturn(), "20", "the CPU's partial list, of 13 slabs, is full, and the node, which keeps 5, has enough. Not 20"),
 ]
 

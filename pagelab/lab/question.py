@@ -23,7 +23,7 @@ from .form import read_answer as read_answer
 from .form import write_answer as write_answer
 from .request import parse, verb_of
 from .scenario import even_then_odd, text
-from .slab_question import SLAB_ASKS, FreePointer, KmallocGives, SecondPage, SlabRun, SlabShape, SlabsUntilReturn
+from .slab_question import SLAB_ASKS, FreePointer, KmallocGives, RowOfSlabinfo, SecondPage, SlabRun, SlabShape, SlabsUntilReturn
 from .tape import Tape
 from .trace_question import BlocksIn, Learned, WaitsFor, WrongPicks
 
@@ -300,7 +300,8 @@ class Value:
 
 
 Question = (Run | StepWith | Fit | Walked | PagesIn | LargestOrder | Heads | CountsOf | Useless | MostInUse | Batch | Value) | (
-    BlocksIn | WaitsFor | Learned | WrongPicks | SlabRun | SecondPage | KmallocGives | SlabShape | FreePointer | SlabsUntilReturn
+    (BlocksIn | WaitsFor | Learned | WrongPicks)
+    | (SlabRun | SecondPage | KmallocGives | SlabShape | FreePointer | SlabsUntilReturn | RowOfSlabinfo)
 )
 
 

@@ -24,7 +24,7 @@ from .question import (
     Walked,
 )
 from .request import verb_of
-from .slab_question import FreePointer, KmallocGives, SecondPage, SlabRun, SlabShape, SlabsUntilReturn
+from .slab_question import FreePointer, KmallocGives, RowOfSlabinfo, SecondPage, SlabRun, SlabShape, SlabsUntilReturn
 from .slab_reason import reason_of_caches, slab_run
 from .trace_question import BlocksIn, Learned, WaitsFor, WrongPicks
 
@@ -239,7 +239,7 @@ _REASONS: dict[type, Callable[[Any, Any, Any], str]] = {
     ),
     Learned: _learned,
     SlabRun: slab_run,
-    **dict.fromkeys((SecondPage, KmallocGives, SlabShape, FreePointer, SlabsUntilReturn), reason_of_caches),
+    **dict.fromkeys((SecondPage, KmallocGives, SlabShape, FreePointer, SlabsUntilReturn, RowOfSlabinfo), reason_of_caches),
     WrongPicks: lambda q, given, truth: (
         f"Rule: count the picks that {q.belief} gets wrong, over the whole trace. `replay(machine, {q.belief}).pages` says how many."
     ),

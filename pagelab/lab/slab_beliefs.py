@@ -9,7 +9,7 @@ from ..mm.slab_layout import min_objects
 from ..mm.units import PAGE_SIZE
 from .belief import Variant, evidence
 from .question import Question
-from .slab_question import FreePointer, KmallocGives, SecondPage, SlabRun, SlabShape, SlabsUntilReturn
+from .slab_question import FreePointer, KmallocGives, RowOfSlabinfo, SecondPage, SlabRun, SlabShape, SlabsUntilReturn
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -202,6 +202,17 @@ def _until_message(question: SlabsUntilReturn) -> str:
     )
 
 
+def _of_row(answer: Callable[[RowOfSlabinfo], int], ask: str) -> Callable[[Question], Any]:
+    return lambda question: answer(question) if isinstance(question, RowOfSlabinfo) and question.ask == ask else None
+
+
+def _row(question: RowOfSlabinfo, rule: str) -> str:
+    slabs, pages = question.num_slabs, question.pagesperslab
+    held = f"{slabs:,} slabs of {pages} page{'s' * (pages != 1)} are {slabs * pages * PAGE_SIZE:,} bytes"
+    objects = f"; {question.num_objs:,} objects of {question.objsize:,} are {question.num_objs * question.objsize:,}"
+    return f"Rule: {rule} Here {held}{objects if question.ask == 'slack' else ''}. Look at the last columns of the row."
+
+
 SLAB_BELIEFS = (
     Variant(
         "free-now",
@@ -259,6 +270,22 @@ SLAB_BELIEFS = (
         "object-alone",
         lambda q: q.on_one_cpu().truth() if isinstance(q, SlabShape) and q.cpus > 1 else None,
         lambda q: f"{_one_page_message(q)} Your answer is right on 1 CPU.",
+    ),
+    Variant(
+        "active-only",
+        _of_row(lambda q: q.active_objs * q.objsize, "held"),
+        lambda q: _row(q, "a cache holds whole slabs, with all their objects, free or not."),
+    ),
+    Variant(
+        "objects-only",
+        _of_row(lambda q: q.num_objs * q.objsize, "held"),
+        lambda q: _row(q, "a slab is whole pages, and its objects do not always fill them."),
+    ),
+    Variant("a-page-a-slab", _of_row(lambda q: q.num_slabs * PAGE_SIZE, "held"), lambda q: _row(q, "a slab has pagesperslab pages.")),
+    Variant(
+        "free-is-slack",
+        _of_row(lambda q: (q.num_objs - q.active_objs) * q.objsize, "slack"),
+        lambda q: _row(q, "a free object can still be handed out; slack is what is left over after the last object."),
     ),
     Variant("at-start", _pointer_at(lambda q: q.obj * q.object_size), _pointer),
     Variant("at-end", _pointer_at(lambda q: (q.obj + 1) * q.object_size - 8), _pointer),

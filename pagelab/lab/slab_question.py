@@ -213,3 +213,25 @@ class SlabsUntilReturn:
     def _cache(self, tape: Tape[SlabMachine]) -> KmemCache:
         index = kmalloc_index(self.object_size)
         return tape.at(len(tape)).cache(kmalloc_name(index or 0))
+
+
+@dataclass(frozen=True)
+class RowOfSlabinfo:
+    """What does a row of /proc/slabinfo say: how many bytes its slabs hold (ask "held"), or are at their ends, of no use ("slack")?
+
+    The columns are as a row has them: active_objs, num_objs, objsize, objperslab, pagesperslab, and num_slabs.
+    """
+
+    active_objs: int
+    num_objs: int
+    objsize: int
+    objperslab: int
+    pagesperslab: int
+    num_slabs: int
+    ask: str = "held"
+    form: str = "number"
+
+    def truth(self) -> int:
+        """Return the bytes."""
+        held = self.num_slabs * self.pagesperslab * PAGE_SIZE
+        return held if self.ask == "held" else held - self.num_objs * self.objsize

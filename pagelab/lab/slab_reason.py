@@ -8,7 +8,7 @@ from ..mm.units import PAGE_SIZE
 from .belief import evidence
 from .form import REFUSAL
 from .request import verb_of
-from .slab_question import ALLOCATIONS, FreePointer, KmallocGives, SecondPage, SlabRun, SlabShape, SlabsUntilReturn
+from .slab_question import ALLOCATIONS, FreePointer, KmallocGives, RowOfSlabinfo, SecondPage, SlabRun, SlabShape, SlabsUntilReturn
 
 
 def slab_run(question: SlabRun, given: Any, truth: Any) -> str:
@@ -83,7 +83,7 @@ def reason_of_caches(question: Any, given: Any, truth: Any) -> str:
     """Say why an answer about a size or a shape is not right.
 
     Args:
-        question: SecondPage, KmallocGives, SlabShape, FreePointer or SlabsUntilReturn.
+        question: SecondPage, KmallocGives, SlabShape, FreePointer, SlabsUntilReturn or RowOfSlabinfo.
         given: the answer.
         truth: what the model says.
 
@@ -110,6 +110,12 @@ def reason_of_caches(question: Any, given: Any, truth: Any) -> str:
         case FreePointer(size, obj):
             rule = f"Rule: object {obj} starts after {obj} objects of {size} bytes, at {obj * size:,}, and its pointer is in its middle."
             return f"{rule} Not {given:,}."
+        case RowOfSlabinfo(ask="held"):
+            rule = f"Rule: multiply num_slabs by pagesperslab and by {PAGE_SIZE:,}."
+            return f"{rule} Not {given:,}: {question.num_slabs:,} slabs are in this row."
+        case RowOfSlabinfo():
+            rule = "Rule: what the slabs hold, less num_objs times objsize, is of no use to any object."
+            return f"{rule} Not {given:,}: {question.objperslab} objects of {question.objsize:,} bytes are in each slab."
     assert isinstance(question, SlabsUntilReturn)
     layout = question.layout()
     return (
