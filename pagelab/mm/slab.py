@@ -148,8 +148,9 @@ class KmemCache:
 
     def first(self, place: int, owner: int) -> int:
         """Return the number of the slab at the head of a list, or -1 where that is empty."""
-        listed = reversed(self.cpu[owner].partial) if place == CPU_PARTIAL else iter(self.node[owner].partial)
-        return next(listed, -1)
+        if place == CPU_PARTIAL:
+            return self.cpu[owner].partial[-1] if self.cpu[owner].partial else -1
+        return next(iter(self.node[owner].partial), -1)
 
     def crowded(self, cpu: int) -> bool:
         """Tell whether a CPU's partial list has as many slabs as it may have."""
@@ -290,10 +291,9 @@ class KmemCache:
 
     def load(self, cpu: int, slab: int) -> None:
         """Make a slab that is on no list the cpu slab: the CPU takes its whole freelist."""
-        c = self.cpu[cpu]
-        c.slab, c.base, c.word = slab, slab * self.stride, self.word(slab, 0)
-        self.place[slab], self.owner[slab] = CPU_SLAB, cpu
-        self.regain(cpu)
+        c, self.place[slab], self.owner[slab] = self.cpu[cpu], CPU_SLAB, cpu
+        c.slab, c.base, c.word = slab, slab * self.stride, self._start + self.pfn[slab] * PAGE_WORDS
+        c.freelist, self.head[slab], self.inuse[slab] = self.head[slab], END, self.objects[slab]
 
     def regain(self, cpu: int) -> int:
         """Let a CPU, whose freelist is empty, take what was freed to its slab's own freelist; return how many objects."""

@@ -66,7 +66,7 @@ def slab_alloc(pages: Pages, cache: KmemCache, cpu: int) -> int:
         return word
     if cache.cpu[cpu].slab >= 0:
         if cache.regain(cpu):
-            return _pop_stained(cache, cpu)
+            return _pop_stained(cache, cpu) if cache.stains else cache.pop(cpu)
         cache.unload(cpu)
     slab = cache.first(CPU_PARTIAL, cpu)
     if slab >= 0:
@@ -76,13 +76,12 @@ def slab_alloc(pages: Pages, cache: KmemCache, cpu: int) -> int:
         if slab < 0 and (slab := new_slab(pages, cache, cpu)) < 0:
             return -1
     cache.load(cpu, slab)
-    return _pop_stained(cache, cpu)
+    return _pop_stained(cache, cpu) if cache.stains else cache.pop(cpu)
 
 
 def _pop_stained(cache: KmemCache, cpu: int) -> int:
     """Pop, after a look at the pointer that will be followed."""
-    if cache.stains:
-        follow(cache, cache.cpu[cpu].slab, cache.cpu[cpu].freelist)
+    follow(cache, cache.cpu[cpu].slab, cache.cpu[cpu].freelist)
     return cache.pop(cpu)
 
 
