@@ -39,8 +39,9 @@ def validate_cache(cache: KmemCache) -> None:
 
 
 def _check_sheaves(cache: KmemCache) -> None:
-    sheaves, resting = cache.sheaves, sorted(cache.sheaves.slots())
-    if resting != [slot for slot, after in enumerate(cache.next) if after == IN_SHEAF]:
+    sheaves, resting = cache.sheaves, set(cache.sheaves.slots())
+    marked = all(cache.next[slot] == IN_SHEAF for slot in resting)
+    if not marked or not len(resting) == len(sheaves.slots()) == cache.next.count(IN_SHEAF):
         raise ValueError(f"{cache.name}: the sheaves do not have each object once that rests in one")
     sizes = [len(sheaf) for c in sheaves.cpu for sheaf in (c.main, c.spare or ())]
     stored = [len(sheaf) for barn in sheaves.barn for sheaf in barn.full]
