@@ -111,3 +111,19 @@ def test_beliefs_about_pages_hold_on_a_machine_with_caches():
     assert grade(question, 6).state == NOT_YET
     mixed = run_of(slab("kmalloc 512; alloc 1"), "alloc 1; kmalloc 8193; free @2; kfree @0; alloc 0; alloc 0", "pfns")
     assert grade(mixed, [9, 9, 9]).state == NOT_YET
+
+
+def test_where_there_are_sheaves_the_rule_is_theirs():
+    tape = slab("kmalloc 512 x4", kernel="7.x", cpus=2)
+    question = SlabRun(tape, "kfree @3 cpu 1; kfree @1; kfree @2; kmalloc 512; kmalloc 512", "objects")
+    assert question.truth() == ["#2", "#1"]
+    said = {answer: grade(question, answer) for answer in ("#3 #1", "#3 #2", "#4 #4")}
+    assert said["#3 #1"].variant == "oldest-first"
+    assert "what came last into a sheaf leaves it first. Object" in said["#3 #1"].text
+    # Under sheaves the first objects handed out are those of the highest addresses.
+    assert said["#3 #2"].variant == "lowest-first"
+    assert "is the first to leave its sheaf, whatever its address. Object" in said["#3 #2"].text
+    assert "the CPU's main sheaf serves first" in said["#4 #4"].text
+    remote = SlabRun(tape, "kfree @1; kfree @3 cpu 1; kmalloc 512", "object")
+    assert (remote.truth(), grade(remote, "#3").variant) == ("#1", "global-lifo")
+    assert "each CPU's own sheaf serves it first. The last object in the CPU's main sheaf is object" in grade(remote, "#3").text

@@ -122,3 +122,10 @@ def test_two_slabs_of_two_pages_hold_four():
 def test_questions_about_pages_have_no_belief_about_slabs():
     questions = [Fit(5), Run(slab("alloc 0"), "free @0", "free pages")]
     assert not [variant.name for variant in SLAB_BELIEFS for question in questions if variant.answer(question) is not None]
+
+
+def test_objects_in_sheaves_keep_their_slabs():
+    question = SlabRun(slab("kmalloc 512 x8", kernel="7.x"), frees(range(8)), "slabs")
+    verdict = grade(question, 0)
+    assert (verdict.state, verdict.variant) == (NOT_YET, "free-now")
+    assert "objects in sheaves" in verdict.text

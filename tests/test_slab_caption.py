@@ -147,7 +147,7 @@ def test_slabs_from_the_node_are_told():
 
 REQUESTS = st.lists(
     st.tuples(
-        st.sampled_from(["kmalloc 512", "kmalloc 100", "kmalloc 8193", "kmem_cache_alloc cred", "free", "shrink cred", "alloc 0"]),
+        st.sampled_from(["kmalloc 512", "kmalloc 100", "kmalloc 8193", "kmem_cache_alloc cred", "free", "write", "shrink cred", "alloc 0"]),
         st.integers(0, 999),
         st.integers(0, 1),
     ),
@@ -156,15 +156,24 @@ REQUESTS = st.lists(
 )
 
 
+MACHINES = st.sampled_from(
+    [("6.1", "-", 32), ("6.12", "-", 64), ("6.12", "FZPU", 64), ("6.1", "P", 64), ("7.x", "-", 64), ("7.x", "-", 24)]
+)
+
+
 @settings(deadline=None)
-@given(REQUESTS, st.sampled_from(["6.1", "6.12"]), st.sampled_from([32, 64]))
-def test_every_act_of_any_run_is_put_into_words(moves, kernel, pages):
-    tape, live = slab("", pages, kernel=kernel, cpus=2, pcp=pages == 64, caches={"cred": 184}), []
+@given(REQUESTS, MACHINES)
+def test_every_act_of_any_run_is_put_into_words(moves, kind):
+    kernel, debug, pages = kind
+    tape, live = slab("", pages, kernel=kernel, cpus=2, pcp=pages == 64, debug=debug, caches={"cred": 184}), []
     for verb, pick, cpu in moves:
         k = len(tape)
         if verb == "free" and live:
             tape = tape.then(f"kfree @{live.pop(pick % len(live))} cpu {cpu}")
-        elif verb != "free":
+        elif verb == "write" and live and debug != "-":
+            number = live[pick % len(live)]
+            tape = tape if (tape.received[number] - (1 << 30)) // 512 in tape.at(k).large else tape.then(f"write @{number} {pick}")
+        elif verb not in ("free", "write"):
             tape = tape.then(verb + f" cpu {cpu}" * verb.startswith("k"))
             if verb.startswith("k") and tape.received[k] >= 0:
                 live.append(k)
@@ -189,7 +198,7 @@ WRONG = [
         "A check finds that something is wrong. The kernel prints: BUG c: Object already free.",
     ),
     (Reported("c", "FIX c: Object at 0x8 not freed"), "The kernel puts right what it can, and prints: FIX c: Object at 0x8 not freed."),
-    (Reported("c", "c: the pointer is 0x41"), "No check looks at it. c: the pointer is 0x41."),
+    (Reported("c", "c: the pointer is 0x41"), "No check looks at this pointer. c: the pointer is 0x41."),
     (Cleaned("c", 8, 24), "16 bytes get the values again that a check expects."),
     (Lost("c", 8, -1), "The free objects of the slab at 8 are not used any more: they cannot be trusted."),
     (Lost("c", 8, 3), "The free objects after object 3 of the slab at 8 are not used any more: they cannot be trusted."),

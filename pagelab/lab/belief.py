@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ..mm.act import Act, Compared, Linked, Parked, Refused, Unlinked, Unparked, held_block
+from ..mm.slab_act import Drawn, Popped, Rested
 from ..mm.zone import Zone
 from .caption import captions
 from .question import Question, Run
@@ -144,6 +145,21 @@ def linked_at_head(act: Any) -> bool:
     False
     """
     return isinstance(act, (Linked, Parked)) and not act.tail
+
+
+def handed_out(act: Any) -> bool:
+    """Tell whether an act hands out an object of a cache.
+
+    Args:
+        act: any act.
+
+    Returns:
+        True for Popped, Drawn, and Rested where the object left a sheaf.
+
+    >>> handed_out(Popped("cred", 0, 1, 0))
+    True
+    """
+    return isinstance(act, (Popped, Drawn)) or (isinstance(act, Rested) and act.awake)
 
 
 HEAD_RULE = "Rule: a request takes the head of the lowest order that has a block."

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from ..mm.slab_act import Drawn, Enlisted, Popped, Pushed, Put
+from ..mm.slab_act import Enlisted, Pushed, Put, Rested
 from ..mm.slab_call import unpack_slab
 from ..mm.slab_common import kmalloc_size
-from .belief import Variant, evidence
+from .belief import Variant, evidence, handed_out
 from .form import REFUSAL
 from .question import Question
 from .request import verb_of
@@ -65,19 +65,24 @@ def _last_of(cpu: int, freed: Sequence[Freed]) -> Freed | None:
     return next((one for one in reversed(freed) if one.cpu == cpu), None)
 
 
-def _handed_out(act: Any) -> bool:
-    return isinstance(act, (Popped, Drawn))
-
-
 def _put_back(act: Any) -> bool:
-    return isinstance(act, (Pushed, Put, Enlisted))
+    return isinstance(act, (Pushed, Put, Enlisted)) or (isinstance(act, Rested) and not act.awake)
 
 
+def _rule(question: SlabRun, slabs: str, sheaves: str) -> str:
+    """Choose the rule of a kernel with cpu slabs, or of one with sheaves."""
+    return f"Rule: {sheaves if question.tape.at(0).version == '7.x' else slabs}"
+
+
+_ANY, _END = "whatever its address.", "and not to its end."
 OBJECT_BELIEFS = (
     Variant(
         "global-lifo",
         _objects_by(lambda freed, cpu: freed[-1] if freed else None),
-        lambda q: f"Rule: the cpu slab serves first, and each slab has a freelist of its own. {evidence(q, _handed_out)}",
+        lambda q: (
+            _rule(q, "the cpu slab serves first, and each slab has a freelist of its own.", "each CPU's own sheaf serves it first.")
+            + f" {evidence(q, handed_out)}"
+        ),
     ),
     Variant(
         "own-frees",
@@ -87,16 +92,22 @@ OBJECT_BELIEFS = (
     Variant(
         "lowest-first",
         _objects_by(lambda freed, cpu: min(freed, key=lambda one: one.word, default=None)),
-        lambda q: f"Rule: a freed object goes to the front of the freelist, whatever its address. {evidence(q, _put_back)}",
+        lambda q: (
+            _rule(q, f"a freed object goes to the front of the freelist, {_ANY}", f"a freed object is the first to leave its sheaf, {_ANY}")
+            + f" {evidence(q, _put_back)}"
+        ),
     ),
     Variant(
         "oldest-first",
         _objects_by(lambda freed, cpu: freed[0] if freed else None),
-        lambda q: f"Rule: a freed object goes to the front of the freelist, and not to its end. {evidence(q, _put_back)}",
+        lambda q: (
+            _rule(q, f"a freed object goes to the front of the freelist, {_END}", "what came last into a sheaf leaves it first.")
+            + f" {evidence(q, _put_back)}"
+        ),
     ),
     Variant(
         "fresh-first",
         _objects_by(lambda freed, cpu: None),
-        lambda q: f"Rule: a freed object is handed out again before one that was never used. {evidence(q, _handed_out)}",
+        lambda q: f"Rule: a freed object is handed out again before one that was never used. {evidence(q, handed_out)}",
     ),
 )

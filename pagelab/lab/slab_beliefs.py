@@ -108,6 +108,8 @@ def _waiting(question: SlabRun) -> str:
         if node
         else []
     )
+    sheaves = len(empty) - waits - cpu - node
+    parts += [f"{_number(sheaves)} {'has its' if sheaves == 1 else 'have their'} objects in sheaves"] if sheaves else []
     return ", ".join(parts)
 
 

@@ -175,8 +175,8 @@ def _object(act: Any, after: Sequence[Any]) -> Caption:
         case Drawn(_, pfn, obj):
             text = f"The head of the own freelist of the slab at {pfn} is object {obj}: it is handed out."
             return Caption(f"hand out object {obj} of {pfn}", text, "alloc_single_from_partial()", SLUB)
-        case Put(_, pfn, obj, before):
-            text = f"Object {obj} goes to the head of the own freelist of the slab at {pfn}. {_put(before, after)}"
+        case Put(_, pfn, obj):
+            text = f"Object {obj} goes to the head of the own freelist of the slab at {pfn}. {_put(act, after)}"
             return Caption(f"object {obj} to the slab at {pfn}", text, "__slab_free()", SLUB)
     if act.awake:
         text = f"The last object in the CPU's main sheaf is object {act.obj} of the slab at {act.pfn}. The caller receives it."
@@ -185,13 +185,19 @@ def _object(act: Any, after: Sequence[Any]) -> Caption:
     return Caption(f"object {act.obj} into the sheaf", text, "free_to_pcs()", SLUB)
 
 
-def _put(before: bool, after: Sequence[Any]) -> str:
-    """Say where the slab stands that an object went to."""
-    if isinstance(next(iter(after), None), Put):
+def _put(put: Put, after: Sequence[Any]) -> str:
+    """Say where the slab stands that an object went to: what follows tells."""
+    follows = next(iter(after), None)
+    if isinstance(follows, Put) and follows.pfn == put.pfn:
         return "More objects of this slab follow."
-    if not before and after:
-        return "That was empty: the slab was full, and is on no list yet."
-    return "The slab stays where it is." if before else "The slab is a cpu slab, whose CPU will look here when its own freelist is empty."
+    was = "The slab was full" if put.before else "That was empty: the slab was full"
+    if isinstance(follows, (Crowded, Enlisted)):
+        return f"{was}, and is on no list yet."
+    if put.before:
+        return "The slab is empty now." if isinstance(follows, Weighed) else "The slab stays where it is."
+    if after:
+        return f"{was}."
+    return "The slab is a cpu slab, whose CPU will look here when its own freelist is empty."
 
 
 def _cpu_slab(act: Any, verb: str) -> Caption:
@@ -272,11 +278,11 @@ def _checked(act: SlabAct) -> Caption:
         case Reported(_, words):
             return _reported(words.strip().rstrip("."))
         case Cleaned(_, start, end):
-            return Caption("bytes written anew", f"{end - start} bytes get the values again that a check expects.", "init_object()", SLUB)
+            return Caption("bytes written anew", f"{end - start} bytes get the values again that a check expects.", "", "")
         case Lost(_, pfn, obj):
             what = "The free objects of" if obj < 0 else f"The free objects after object {obj} of"
             text = f"{what} the slab at {pfn} are not used any more: they cannot be trusted."
-            return Caption(f"objects of {pfn} lost", text, "slab_fix()", SLUB)
+            return Caption(f"objects of {pfn} lost", text, "slab_fix()" if obj < 0 else "", SLUB if obj < 0 else "")
     raise ValueError(f"{act!r} is no act of a cache")
 
 
@@ -286,4 +292,4 @@ def _reported(words: str) -> Caption:
         return Caption("a check repairs", f"The kernel puts right what it can, and prints: {words}.", "slab_fix()", SLUB)
     if words.startswith("BUG"):
         return Caption("a check reports", f"A check finds that something is wrong. The kernel prints: {words}.", "slab_bug()", SLUB)
-    return Caption("a pointer is wrong", f"No check looks at it. {words}.", "get_freepointer()", SLUB)
+    return Caption("a pointer is wrong", f"No check looks at this pointer. {words}.", "get_freepointer()", SLUB)

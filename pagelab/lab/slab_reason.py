@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from ..mm.slab_act import Carved, Crowded, Discarded, Drawn, Enlisted, Popped, Weighed
+from ..mm.slab_act import Carved, Crowded, Discarded, Enlisted, Weighed
 from ..mm.slab_layout import min_objects
 from ..mm.units import PAGE_SIZE
-from .belief import evidence
+from .belief import evidence, handed_out
 from .form import REFUSAL
 from .request import verb_of
 from .slab_question import ALLOCATIONS, FreePointer, KmallocGives, RowOfSlabinfo, SecondPage, SlabRun, SlabShape, SlabsUntilReturn
@@ -30,7 +30,7 @@ def slab_run(question: SlabRun, given: Any, truth: Any) -> str:
         case "object" | "objects":
             return _objects(question, given, truth)
         case "index":
-            return f"Rule: the CPU's freelist is served from its head. Not {given}. {evidence(question, _handed_out)}"
+            return f"Rule: the CPU's freelist is served from its head. Not {given}. {evidence(question, handed_out)}"
         case "live":
             return f"Rule: an object is in use from the request that receives it until it is freed. Count both: not {given:,}."
         case "slabinfo":
@@ -44,6 +44,8 @@ def slab_run(question: SlabRun, given: Any, truth: Any) -> str:
 
 def _objects(question: SlabRun, given: Any, truth: Any) -> str:
     rule = "Rule: the cpu slab serves first, from the head of its freelist; then the first slab on the CPU's partial list."
+    if question.tape.at(0).version == "7.x":
+        rule = "Rule: the CPU's main sheaf serves first, the object that came last before the others."
     mine, right = ([given], [truth]) if question.ask == "object" else (given, truth)
     if len(mine) != len(right):
         return f"Rule: one object for each request that allocates. {len(right)} are wanted; you gave {len(mine)}."
@@ -54,7 +56,7 @@ def _objects(question: SlabRun, given: Any, truth: Any) -> str:
     name = mine[0] if question.ask == "object" else mine[at]
     k = steps[at]
     one = SlabRun(after.fork(k), after.fork(k + 1).text.rsplit("; ", 1)[-1].split(" x", 1)[0], "object")
-    return f"{rule} {_about(after, k, name)}{evidence(one, _handed_out)}"
+    return f"{rule} {_about(after, k, name)}{evidence(one, handed_out)}"
 
 
 def _about(after: Any, k: int, name: str) -> str:
@@ -65,10 +67,6 @@ def _about(after: Any, k: int, name: str) -> str:
     if verb_of(after.requests[number]) not in ALLOCATIONS:
         return f"Request {number} receives no object. "
     return f"{name} is the first that is not right. "
-
-
-def _handed_out(act: Any) -> bool:
-    return isinstance(act, (Popped, Drawn))
 
 
 def _moved(act: Any) -> bool:
