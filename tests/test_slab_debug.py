@@ -247,7 +247,10 @@ def test_the_rest_of_a_slab_has_padding():
     last = cache.stride - 1
     received = run([cache_request("kmem_cache_alloc", machine.names.index("spoon"))] * cache.stride, machine)
     run_more([write_request(last, 4096), kfree_request(0)], received, machine)
-    assert "BUG spoon: Padding overwritten." in cache.reports[0]
+    end = cache.stride * cache.layout.size
+    where = f"{0xFFFF888000000000 + end:#x}-{0xFFFF888000000FFF:#x}"
+    assert f"BUG spoon: Padding overwritten. {where} @offset={end}" in cache.reports
+    assert f"FIX spoon: Restoring slab padding {where}=0x5a" in cache.reports
     assert len(received) == cache.stride + 2
     assert cache.slab(0).freelist == (0,)  # the padding is put right, and the free goes on
 

@@ -165,9 +165,9 @@ def _check_bytes(cache: KmemCache, slab: int, what: str, where: range, value: in
         return True
     first, last = faults[0], faults[-1]
     span = f"{PAGE_OFFSET + first:#x}-{PAGE_OFFSET + last:#x}"
-    found = f"First byte {cache.stains.get(first, held):#x} instead of {value:#x}"
-    cache.report(f"BUG {cache.name}: {what} overwritten. {span} @offset={_offset(cache, slab, first)}. {found}")
-    cache.report(f"FIX {cache.name}: Restoring {what} {span}={value:#x}")
+    found = f". First byte {cache.stains.get(first, held):#x} instead of {value:#x}" if what != "Padding" else ""
+    cache.report(f"BUG {cache.name}: {what} overwritten. {span} @offset={_offset(cache, slab, first)}{found}")
+    cache.report(f"FIX {cache.name}: Restoring {'slab padding' if what == 'Padding' else what} {span}={value:#x}")
     cache.clean(where.start, where.stop)
     return False
 
