@@ -13,6 +13,7 @@ from ..lab.task import Task
 from ..mm.machine import Machine
 from ..real.capture import Capture
 from ..real.replay import Replay
+from ..real.slabinfo import parse_slabinfo
 from .answer import Field
 from .live_figure import load_bokehjs as load_bokehjs
 from .live_task import LiveTask, TryRequests
@@ -22,6 +23,7 @@ from .player import Player
 from .real_map import RealMap
 from .scores import scores_html
 from .slab_player import player_of
+from .slabinfo_table import PasteSlabInfo, SlabInfoTable
 from .stepper import Place
 from .style import CSS
 from .words import counts_html
@@ -88,6 +90,20 @@ def page_map(capture: Capture, snapshot: str, zone: str, node: int = 0) -> RealM
     shown = RealMap(capture, snapshot, zone, node)
     announce(shown)
     return shown
+
+
+def slabinfo(capture: Capture, snapshot: str = "S0") -> SlabInfoTable:
+    """Show what a captured machine's slabinfo says, row by row."""
+    shown = SlabInfoTable(parse_slabinfo(capture.text(f"{snapshot}.slabinfo"), f"{capture.name}, {snapshot}.slabinfo"), f"{capture.name}:")
+    announce(shown)
+    return shown
+
+
+def paste_slabinfo() -> PasteSlabInfo:
+    """Show a field to paste a machine's slabinfo into, and what it says."""
+    field = PasteSlabInfo()
+    announce(field)
+    return field
 
 
 def counts_table(lines: Mapping[str, Sequence[int]]) -> None:

@@ -20,7 +20,7 @@ from .stepper import Place, Stepper
 from .strip import HEIGHT, draw_now, draw_run, step_at
 from .summary import summary
 from .watermark_bars import bars_table
-from .words import MODEL_LOOKS, PCP_LOOKS, REAL_LOOKS, cpus_table, legend, lists_table, sentence, zones_line
+from .words import EVENTS, MODEL_LOOKS, PCP_LOOKS, REAL_LOOKS, cpus_table, legend, lists_table, sentence, zones_line
 
 ROW_ACTS, ROW_LETTERS, BETWEEN = 7, 128, 6
 
@@ -37,6 +37,7 @@ class Player(Stepper):
     """
 
     tells = "Free pages and largest free order"
+    events: tuple[str, ...] = EVENTS
     shows = "Page map and free lists"
 
     def __init__(
@@ -177,7 +178,7 @@ class Player(Stepper):
 
     def _dress(self) -> None:
         super()._dress()
-        self.legend.value = legend(self.theme, self._looks)
+        self.legend.value = legend(self.theme, self._looks, self.events)
         self._draw_strip()
 
     def _select(self, x: float, y: float) -> None:

@@ -8,13 +8,14 @@ from ..mm.slab_act import Carved, Delisted, Discarded, Drawn, Enlisted, Loaded, 
 from ..mm.slab_layout import Layout
 from ..mm.units import PAGE_SIZE
 from .drawing import Drawing, Rect
+from .freelist_arrows import Stop, arrows, draw_arrows, thin_line
 from .palette import FREE_LOOK, HOLE_LOOK, PCP_LOOK, UNKNOWN_LOOK, USED_LOOKS, Look
 from .slab_columns import SlabMoment, SlabShown, Slot, place_name
 from .summary import plural
 
 WIDTH, GUTTER = 824, 56
 ACROSS = WIDTH - GUTTER
-TOP, LEGEND = 44, 26
+TOP, LEGEND = 50, 26
 LOOKS = {
     "in use": USED_LOOKS[0]._replace(letter="", words="in use"),
     "free": FREE_LOOK._replace(words="free, with its place on the CPU's freelist"),
@@ -50,7 +51,7 @@ def slab_grid(layout: Layout) -> Grid:
     while slab > 8 * per_row:
         per_row *= 2
     rows = slab // per_row
-    return Grid(per_row, rows, *((34, 46) if rows <= 4 else (20, 28)))
+    return Grid(per_row, rows, *((34, {1: 62, 2: 54}.get(rows, 46)) if rows <= 4 else (20, 28)))
 
 
 def slab_height(layout: Layout) -> float:
@@ -58,7 +59,7 @@ def slab_height(layout: Layout) -> float:
 
     >>> from pagelab.mm.slab_layout import slab_layout
     >>> slab_height(slab_layout(704, cpus=4))
-    254
+    260
     """
     grid = slab_grid(layout)
     return TOP + grid.rows * grid.pitch + LEGEND
@@ -68,8 +69,8 @@ def draw_slab(drawing: Drawing, now: SlabMoment, slab: SlabShown | None, cpus: i
     """Draw a slab with its title and its legend; where there is none, say so."""
     layout = now.cache.layout
     grid = slab_grid(layout)
-    drawing.word(0, top + 9, f"A slab of {now.cache.name}, byte for byte", "ink", 13, bold=True)
-    drawing.word(0, top + 27, geometry(layout, cpus), "quiet", 12)
+    drawing.word(0, top + 15, f"A slab of {now.cache.name}, byte for byte", "ink", 13, bold=True)
+    drawing.word(0, top + 33, geometry(layout, cpus), "quiet", 12)
     for row in range(grid.rows):
         drawing.word(GUTTER - 8, top + TOP + row * grid.pitch + grid.high / 2, f"+{row * grid.per_row}", "quiet", mono=True, align="right")
     if slab is None:
@@ -78,9 +79,13 @@ def draw_slab(drawing: Drawing, now: SlabMoment, slab: SlabShown | None, cpus: i
         drawing.word(GUTTER + 12, top + TOP + grid.high / 2, missing(now), "ink")
         return
     where = f"{span(slab.pfn, slab.order)}: {slab.where}, {slab.live} of {plural(len(slab.slots), 'object')} in use"
-    drawing.word(WIDTH, top + 9, where, "ink", align="right")
+    drawing.word(WIDTH, top + 15, where, "ink", align="right")
     for slot in slab.slots:
         _draw_slot(drawing, grid, slot, top + TOP, slab.served)
+    if grid.high >= 30:
+        step = 3 if grid.rows > 2 else 4
+        found = arrows([_chain(grid, slab, "cpu"), _chain(grid, slab, "slab")], int(grid.pitch - grid.high) // step - 1)
+        draw_arrows(drawing, found, top + TOP, grid.high, grid.pitch, step)
     for row, x, width, *_ in _pieces(grid, slab.waste, slab.size):
         drawing.block(Rect(x + 1, top + TOP + row * grid.pitch, width - 1, grid.high), HOLE_LOOK, "<b>waste</b>")
     _draw_legend(drawing, now, slab, top + TOP + grid.rows * grid.pitch + 7)
@@ -148,15 +153,26 @@ def _draw_slot(drawing: Drawing, grid: Grid, slot: Slot, top: float, bracketed: 
         _write(drawing, slot, look, rect, first or piece is widest, piece is widest, bracketed)
 
 
+def _chain(grid: Grid, slab: SlabShown, whose: str) -> tuple[list[Stop], bool]:
+    """Return where the objects of one freelist stand, head first, and whether its arrows are dashed."""
+    stops = []
+    for slot in sorted((slot for slot in slab.slots if slot.whose == whose), key=lambda slot: slot.place):
+        row, x, width, *_ = max(_pieces(grid, slot.start, slot.end), key=lambda piece: piece[2])
+        stops.append(Stop(row, x + width / 2))
+    return stops, whose == "slab"
+
+
 def _outline(drawing: Drawing, rect: Rect, first: bool, last: bool, dashed: bool) -> None:
     """Draw the edge of a free object, open where it goes on in another row."""
     if first and last:
         drawing.quad(rect.grown(-0.5), None, "free_outline", 1, "3 2" if dashed else "solid")
         return
-    drawing.quad(Rect(rect.x, rect.y, rect.w, 1), "free_outline")
-    drawing.quad(Rect(rect.x, rect.y + rect.h - 1, rect.w, 1), "free_outline")
+    right, bottom = rect.x + rect.w - 1, rect.y + rect.h - 1
+    for y in (rect.y, bottom):
+        thin_line(drawing, rect.x, y, right, y, dashed, "free_outline")
     if first or last:
-        drawing.quad(Rect(rect.x if first else rect.x + rect.w - 1, rect.y, 1, rect.h), "free_outline")
+        x = rect.x if first else right
+        thin_line(drawing, x, rect.y, x, bottom, dashed, "free_outline")
 
 
 def _write(drawing: Drawing, slot: Slot, look: Look, rect: Rect, number: bool, place: bool, bracketed: bool) -> None:

@@ -22,7 +22,7 @@ from .slab_stage import arrange_slab, draw_slab_stage
 from .slab_usage import Usage, default_cache, slab_run, usage, usage_line
 from .stepper import Place
 from .summary import plural
-from .words import MODEL_LOOKS, html_table
+from .words import EVENTS, MODEL_LOOKS, html_table
 
 
 class SlabPlayer(Player):
@@ -38,6 +38,7 @@ class SlabPlayer(Player):
     """
 
     tells = "Pages that the cache holds and its objects in use"
+    events = (*EVENTS, "shown above")
     shows = "A slab, the lists of its cache and the pages under them"
 
     def __init__(

@@ -39,7 +39,7 @@ def arrange_slab(tape: Tape[SlabMachine], name: str, run: SlabRun) -> SlabStage:
     >>> from pagelab.view.slab_usage import slab_run
     >>> tape = Tape(slab_machine(64))
     >>> arrange_slab(tape, "kmalloc-512", slab_run(tape, "kmalloc-512"))[:3]
-    ((0,), 136, 332)
+    ((0,), 158, 354)
     """
     now, zone, cpus = slab_moment(tape, 0, 0, name), tape.at(0).zone, run.cpus[:MOST_CPUS]
     lists = slab_height(now.cache.layout) + GAP

@@ -17,8 +17,8 @@ CSS = """
 .pagelab button { background: transparent; color: var(--ink); border: 1px solid var(--quiet); border-radius: 3px; width: auto;
   flex-shrink: 0; min-width: 4.3em; height: 2.15em; line-height: 2em; font-size: 1em; margin: 0; padding: 0 .92em; box-shadow: none; }
 .pagelab button:hover { border-color: var(--ink); box-shadow: none; }
-.pagelab button:focus-visible, .pagelab input:focus-visible, .pagelab textarea:focus-visible, .pagelab .noUi-handle:focus-visible,
-.pagelab summary:focus-visible { outline: 2px solid var(--ink); outline-offset: 1px; }
+.pagelab button:focus-visible, .pagelab input:focus-visible, .pagelab textarea:focus-visible, .pagelab select:focus-visible,
+.pagelab .noUi-handle:focus-visible, .pagelab summary:focus-visible { outline: 2px solid var(--ink); outline-offset: 1px; }
 .pagelab button.mod-active { background: var(--ink); color: var(--paper); box-shadow: none; }
 .pagelab .pagelab-main { border: 1px solid var(--ink); font-weight: bold; }
 .pagelab .widget-toggle-buttons { margin: 0; width: auto; }
@@ -27,8 +27,8 @@ CSS = """
 .pagelab .noUi-connect { background: var(--quiet); }
 .pagelab .noUi-handle { background: var(--accent); border-color: var(--accent); }
 .pagelab .noUi-target { background: var(--line); border-color: var(--line); }
-.pagelab input[type="text"], .pagelab textarea { background: var(--paper); color: var(--ink); border: 1px solid var(--quiet);
-  font: 1em var(--mono); }
+.pagelab input[type="text"], .pagelab textarea, .pagelab select { background: var(--paper); color: var(--ink);
+  border: 1px solid var(--quiet); font: 1em var(--mono); }
 .pagelab input::placeholder { color: var(--quiet); opacity: 1; }
 .pagelab .widget-label { color: var(--ink); font: 1em/2.15 Helvetica, Arial, sans-serif; }
 .pagelab .pagelab-place { min-width: 0; color: var(--ink); white-space: nowrap; text-overflow: ellipsis; }
@@ -51,8 +51,10 @@ CSS = """
   font-family: Helvetica, Arial, sans-serif; font-weight: normal; }
 .pagelab-table td, .pagelab-table th { padding: 0 1em 0 0; white-space: normal; }
 .pagelab-table td, .pagelab-table th[scope="row"] { border-top: 1px solid var(--line); color: var(--ink); }
-.pagelab-scores td { text-align: right; }
-.pagelab-scores td:last-child { text-align: left; }
+.pagelab-scores td, .pagelab-slabinfo td { text-align: right; }
+.pagelab-scores td:last-child, .pagelab-slabinfo td:last-child { text-align: left; white-space: nowrap; }
+.pagelab-rest { display: inline-block; height: .7em; box-sizing: border-box; border: solid var(--quiet); border-width: 1px 0;
+  background: repeating-linear-gradient(-60deg, var(--quiet) 0 1px, transparent 1px 4px); }
 .pagelab-bar { display: inline-block; height: .7em; background: var(--quiet); vertical-align: baseline; }
 .pagelab summary { color: var(--quiet); cursor: pointer; width: max-content; }
 .pagelab-verdict { max-width: 49em; min-height: 1.54em; margin-left: 6px; }
