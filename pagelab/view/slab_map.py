@@ -203,10 +203,12 @@ def _tip(slot: Slot) -> str:
 
 def _draw_legend(drawing: Drawing, now: SlabMoment, slab: SlabShown, y: float) -> None:
     states = {slot.state for slot in slab.slots}
-    whose = LOOKS["free"].words if slab.served else "free, with its place on the slab's freelist"
+    bracketed = slab.served and any(slot.whose == "slab" for slot in slab.slots)
+    own = "free; (1st): on the slab's own freelist" if bracketed else "free, with its place on the slab's freelist"
+    whose = LOOKS["free"].words if slab.served and not bracketed else own
     shown = [LOOKS["free"]._replace(words=whose), LOOKS["in use"], *(LOOKS[state] for state in ("in a sheaf", "lost") if state in states)]
     if waste := slab.size - slab.waste:
-        shown.append(HOLE_LOOK._replace(words=f"waste, {plural(waste, 'byte')} ({100 * waste / slab.size:.1f} %)"))
+        shown.append(HOLE_LOOK._replace(words=f"waste, {waste:,} B ({100 * waste / slab.size:.1f} %)"))
     x: float = GUTTER
     for look in shown:
         edge, dash = "free_outline" if look.fill == "free" else None, "solid" if slab.served else "3 2"
@@ -215,8 +217,6 @@ def _draw_legend(drawing: Drawing, now: SlabMoment, slab: SlabShown, y: float) -
             drawing.word(x + 10, y, look.letter, look.text, 10, bold=True, align="center")
         drawing.word(x + 26, y, look.words, "quiet")
         x += 26 + 5.3 * len(look.words) + 18
-    if slab.served and any(slot.whose == "slab" for slot in slab.slots):
-        drawing.word(x, y, "(1st): on the slab's own", "quiet")
     drawing.word(WIDTH, y, said(now, slab.pfn), "changed_text", bold=True, align="right")
 
 
@@ -239,7 +239,7 @@ def said(now: SlabMoment, pfn: int) -> str:
         case Pushed():
             return f"object {act.obj} just freed: next to be used"
         case Put():
-            return f"object {act.obj} just freed: 1st of the slab's own"
+            return f"object {act.obj} just freed: the slab's 1st"
         case Rested():
             return f"object {act.obj} {'comes out of' if act.awake else 'goes into'} a sheaf"
         case Lost():

@@ -126,7 +126,7 @@ class SlabInfoTable(Panel):
     def text(self) -> str:
         """Return the sums and the caches that waste most, in words."""
         worst = "; ".join(f"{row.name} {_wasted(row):,} B" for row in self.rows[:5])
-        return f"{self.title + ': ' if self.title else ''}{sums_sentence(self.rows)} Most waste: {worst}."
+        return f"{self.title} {sums_sentence(self.rows)} Most waste: {worst}.".strip()
 
 
 class PasteSlabInfo(Panel):
