@@ -6,9 +6,9 @@ from slab_runs import KINDS, held_by_callers, slab_kinds, slab_run
 from pagelab.lab.tape import Tape
 from pagelab.mm.slab_call import cache_request, kfree_request, kmalloc_request
 from pagelab.mm.slab_machine import slab_machine
+from pagelab.view.cache_usage import default_cache, slabinfo_counts, usage, usage_line, usage_parts
+from pagelab.view.cache_usage import slab_run as run_of
 from pagelab.view.slab_columns import slab_moment
-from pagelab.view.slab_usage import default_cache, usage, usage_line, usage_parts
-from pagelab.view.slab_usage import slab_run as run_of
 
 EVERY = pytest.mark.parametrize("kind", KINDS)
 
@@ -23,11 +23,13 @@ def test_what_is_asked_for_used_and_held_at_every_step(kind):
         used = usage(now, run)
         zone = now.pages.zone
         assert used.asked == sum(held.values())
-        assert used.slots == len(held) * now.cache.layout.size
+        assert used.in_use == len(held) * now.cache.layout.size
         assert used.held == (zone.end_pfn - zone.start_pfn - zone.nr_free_pages()) * 4096, "nobody else has pages"
         assert sum(size for _, size, _ in usage_parts(used)) == used.held
         assert all(size >= 0 for _, size, _ in usage_parts(used))
-        assert usage_line(used).endswith(f"slabinfo {used.active} {used.total}")
+        active, total = counts = slabinfo_counts(now.cache)
+        assert usage_line(used, counts).endswith(f"slabinfo {active} {total}")
+        assert len(held) <= active <= total
 
 
 @EVERY
@@ -42,8 +44,9 @@ def test_the_last_act_of_a_request_has_the_numbers_of_the_next_step(kind):
 @pytest.mark.parametrize(("out", "freed", "slabinfo", "held"), [(24, 24, (24, 24), 3), (120, 105, (16, 56), 7), (8, 0, (8, 8), 1)])
 def test_what_slabinfo_says_is_not_what_is_in_use(out, freed, slabinfo, held):
     tape = Tape(slab_machine(64)).then([kmalloc_request(512)] * out).then([kfree_request(i) for i in range(freed)])
-    used = usage(slab_moment(tape, len(tape), 0, "kmalloc-512"), run_of(tape, "kmalloc-512"))
-    assert (used.active, used.total) == slabinfo
+    now = slab_moment(tape, len(tape), 0, "kmalloc-512")
+    used = usage(now, run_of(tape, "kmalloc-512"))
+    assert slabinfo_counts(now.cache) == slabinfo
     assert (used.held, used.objects) == (held * 4096, out - freed)
 
 

@@ -9,11 +9,11 @@ from slab_runs import KINDS, slab_kinds, slab_moments, slab_run
 from pagelab.lab.tape import Tape
 from pagelab.mm.slab_call import kmalloc_request
 from pagelab.mm.slab_machine import slab_machine
+from pagelab.view.cache_usage import slab_run as run_of
 from pagelab.view.drawing import Drawing
 from pagelab.view.palette import DARK, LIGHT
 from pagelab.view.slab_columns import slab_moment
 from pagelab.view.slab_stage import MOST_CPUS, WIDTH, arrange_slab, draw_slab_stage
-from pagelab.view.slab_usage import slab_run as run_of
 
 EVERY = pytest.mark.parametrize("kind", KINDS)
 
@@ -94,5 +94,5 @@ def test_only_cpus_that_play_a_part_have_rows():
 def test_the_bytes_of_the_slabs_are_told():
     tape = Tape(slab_machine(64)).then([kmalloc_request(300)] * 9)
     texts = [word.text for word in words(drawn(tape, "kmalloc-512", slab_moment(tape, 9, 0, "kmalloc-512"))[1].words)]
-    for text in ("8,192 B", "2,700 B", "1,908 B", "3,584 B", "slabinfo says 16 of 16 objects active"):
+    for text in ("8,192 B", "2,700 B", "1,908 B", "3,584 B", "slabinfo: 16 of 16 active", "pinned 1 page, empty 0"):
         assert text in texts

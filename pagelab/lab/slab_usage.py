@@ -63,7 +63,7 @@ def usage(tape: Tape[SlabMachine], k: int) -> dict[str, Usage]:
         cache, number = machine.owners.get(word - OBJECT >> PAGE_BITS, (None, -1))
         if cache and cache.next[number * cache.stride + cache.index(number, word)] == IN_USE:
             asked[cache.name] += size
-    return {name: _usage(machine, name, size) for name, size in asked.items()}
+    return {name: usage_of(machine, name, size) for name, size in asked.items()}
 
 
 def _sizes(tape: Tape[SlabMachine], k: int, machine: SlabMachine) -> dict[int, int]:
@@ -78,7 +78,21 @@ def _sizes(tape: Tape[SlabMachine], k: int, machine: SlabMachine) -> dict[int, i
     return sizes
 
 
-def _usage(machine: SlabMachine, name: str, asked: int) -> Usage:
+def usage_of(machine: SlabMachine, name: str, asked: int) -> Usage:
+    """Say where the bytes of one cache are now.
+
+    Args:
+        machine: a machine with caches.
+        name: of the cache.
+        asked: bytes that the holders of its objects asked for.
+
+    Returns:
+        The Usage.
+
+    >>> from pagelab.lab.scenario import slab
+    >>> usage_of(slab("kmalloc 100").at(1), "kmalloc-128", 100).free
+    3968
+    """
     cache = machine.cache(name)
     slabs = [cache.slab(number) for number in cache.numbers()]
     size, live = cache.layout.size, sum(slab.live for slab in slabs)

@@ -24,6 +24,7 @@ from .real_map import RealMap
 from .scores import scores_html
 from .slab_player import player_of
 from .slabinfo_table import PasteSlabInfo, SlabInfoTable
+from .slot_panel import SlotPanel
 from .stepper import Place
 from .style import CSS
 from .words import counts_html
@@ -104,6 +105,13 @@ def paste_slabinfo() -> PasteSlabInfo:
     field = PasteSlabInfo()
     announce(field)
     return field
+
+
+def show_slot(tape: Tape[Any], k: int, request: int, random: int | None = None) -> SlotPanel:
+    """Show the bytes of the slot that a request received, before request k; random is the cache's, where free pointers are hardened."""
+    shown = SlotPanel(tape, k, request, random)
+    announce(shown)
+    return shown
 
 
 def counts_table(lines: Mapping[str, Sequence[int]]) -> None:

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..lab.caption import span
+from ..lab.slab_usage import Usage
 from ..lab.tape import Tape
 from ..mm.slab_machine import SlabMachine
+from .cache_usage import default_cache, slab_run, slabinfo_counts, usage, usage_line
 from .drawing import Drawing
 from .player import Player
 from .slab_columns import (
@@ -19,7 +21,6 @@ from .slab_columns import (
 )
 from .slab_map import missing, ordinal
 from .slab_stage import arrange_slab, draw_slab_stage
-from .slab_usage import Usage, default_cache, slab_run, usage, usage_line
 from .stepper import Place
 from .summary import plural
 from .words import EVENTS, MODEL_LOOKS, html_table
@@ -82,10 +83,7 @@ class SlabPlayer(Player):
         return shown_slab(self._slabs, slab_in_focus(self._slabs) if self.selected is None else self.selected)
 
     def _sentence(self) -> str:
-        return slab_sentence(self._slabs, self._used_now())
-
-    def _used_now(self) -> Usage:
-        return usage(self._slabs, self._used)
+        return slab_sentence(self._slabs, usage(self._slabs, self._used))
 
     def _tables(self) -> str:
         lists = lists_table(list_rows(self._slabs, self.slab_stage.cpus))
@@ -94,10 +92,12 @@ class SlabPlayer(Player):
 
 
 def slab_sentence(now: SlabMoment, used: Usage) -> str:
-    """Say in two sentences what a cache holds at a moment."""
-    pages = plural(used.held // 4096, "page")
-    slabs = f"{now.cache.name}: {plural(now.cache.slabs, 'slab')} on {pages}, {used.objects:,} of {plural(used.total, 'object')} in use."
-    return f"{slabs} {usage_line(used)[0].upper()}{usage_line(used)[1:]}."
+    """Say in some sentences what a cache holds at a moment."""
+    counts = slabinfo_counts(now.cache)
+    line, objects = usage_line(used, counts), f"{used.objects:,} of {plural(counts[1], 'object')} in use"
+    slabs = f"{now.cache.name}: {plural(used.slabs, 'slab')} on {plural(used.pages, 'page')}, {objects}."
+    kept = f"{plural(used.pinned, 'page')} kept by objects in use beside free ones, {used.empty:,} of empty slabs."
+    return f"{slabs} {line[0].upper()}{line[1:]}. {kept}"
 
 
 def lists_table(rows: Sequence[ListRow]) -> str:

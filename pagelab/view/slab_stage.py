@@ -5,13 +5,13 @@ from typing import NamedTuple
 from ..lab.tape import Tape
 from ..mm.slab_machine import SlabMachine
 from .cache_lists import Placed, cache_lists_height, draw_cache_lists
+from .cache_usage import SlabRun, slabinfo_counts, usage, usage_parts
 from .drawing import Drawing, Rect
 from .layout import Layout, layout
 from .page_map import draw_map
 from .palette import FREE_LOOK
 from .slab_columns import SlabMoment, list_rows, shown_slab, slab_in_focus, slab_moment
 from .slab_map import draw_slab, slab_height
-from .slab_usage import SlabRun, Usage, usage, usage_parts
 from .summary import plural
 
 WIDTH, LEFT, GAP = 824, 56, 20
@@ -36,7 +36,7 @@ def arrange_slab(tape: Tape[SlabMachine], name: str, run: SlabRun) -> SlabStage:
     """Find a place for everything that is shown of a cache; it stays there through the run.
 
     >>> from pagelab.mm.slab_machine import slab_machine
-    >>> from pagelab.view.slab_usage import slab_run
+    >>> from pagelab.view.cache_usage import slab_run
     >>> tape = Tape(slab_machine(64))
     >>> arrange_slab(tape, "kmalloc-512", slab_run(tape, "kmalloc-512"))[:3]
     ((0,), 158, 354)
@@ -60,7 +60,7 @@ def draw_slab_stage(drawing: Drawing, stage: SlabStage, now: SlabMoment, run: Sl
     if stage.where:
         left = LEFT + stage.where.width + 32
         _draw_pages(drawing, stage.where, now, pfn, stage.pages)
-    _draw_usage(drawing, usage(now, run), left, stage.pages, WIDTH - left)
+    _draw_usage(drawing, now, run, left, stage.pages, WIDTH - left)
     return placed
 
 
@@ -79,8 +79,9 @@ def _draw_pages(drawing: Drawing, where: Layout, now: SlabMoment, shown: int, to
                     drawing.ring(Rect(LEFT + x + 1, top + y + 1, w - 2, h - 2), "selected")
 
 
-def _draw_usage(drawing: Drawing, used: Usage, left: float, top: float, width: float) -> None:
+def _draw_usage(drawing: Drawing, now: SlabMoment, run: SlabRun, left: float, top: float, width: float) -> None:
     """Draw what is held as a bar, and say what it is for."""
+    used, (active, total) = usage(now, run), slabinfo_counts(now.cache)
     drawing.word(left, top + 12, "What the slabs hold", "ink", 13, bold=True)
     drawing.word(left + width, top + 12, f"{used.held:,} B", "ink", bold=True, align="right")
     x = left
@@ -97,4 +98,5 @@ def _draw_usage(drawing: Drawing, used: Usage, left: float, top: float, width: f
         drawing.quad(Rect(left, top + PAGES_TITLE - 2, width, 12), None, "quiet", 1, "3 3")
     else:
         drawing.quad(Rect(left, top + PAGES_TITLE - 2, width, 12), None, "free_outline", 1)
-    drawing.word(left, top + 122, f"slabinfo says {used.active:,} of {plural(used.total, 'object')} active", "quiet")
+    drawing.word(left, top + 124, f"slabinfo: {active:,} of {total:,} active", "ink")
+    drawing.word(left + width, top + 124, f"pinned {plural(used.pinned, 'page')}, empty {used.empty:,}", "ink", align="right")

@@ -4,14 +4,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..lab.slab_usage import Usage, usage_of
 from ..lab.tape import Tape
 from ..mm.allocator import REFUSED
-from ..mm.slab import OBJECT, PAGE_BITS
+from ..mm.slab import OBJECT, PAGE_BITS, KmemCache
 from ..mm.slab_call import KFREE, SLAB_VERBS, VERB_SHIFT, unpack_slab
 from ..mm.slab_common import KmallocType, kmalloc_index, kmalloc_name
 from ..mm.slab_layout import Slab
 from ..mm.slab_machine import SlabMachine
-from ..mm.units import PAGE_SIZE
 from .columns import Says, Strip
 from .palette import FREE_LOOK, HOLE_LOOK, USED_LOOKS, Look
 from .slab_columns import SlabMoment
@@ -30,39 +30,33 @@ class SlabRun(NamedTuple):
     longest: int
 
 
-class Usage(NamedTuple):
-    """Bytes: asked for by those who have objects, in their slots, in other slots, and held as pages.
-
-    objects: in use. active, total: what slabinfo says.
-    """
-
-    asked: int
-    slots: int
-    free: int
-    held: int
-    objects: int
-    active: int
-    total: int
-
-
 def usage(now: SlabMoment, run: SlabRun) -> Usage:
-    """Return how much memory is asked for, used and held at a moment.
+    """Return where the bytes of the cache are at a moment.
 
     >>> from pagelab.mm.slab_call import kmalloc_request
     >>> from pagelab.mm.slab_machine import slab_machine
     >>> from pagelab.view.slab_columns import slab_moment
     >>> tape = Tape(slab_machine(64)).then([kmalloc_request(300)])
-    >>> usage(slab_moment(tape, 0, -1, "kmalloc-512"), slab_run(tape, "kmalloc-512"))
-    Usage(asked=300, slots=512, free=3584, held=4096, objects=1, active=8, total=8)
+    >>> used = usage(slab_moment(tape, 0, -1, "kmalloc-512"), slab_run(tape, "kmalloc-512"))
+    >>> used.asked, used.internal, used.free, used.held
+    (300, 212, 3584, 4096)
     """
-    cache, k = now.cache, now.pages.k
+    k, machine = now.pages.k, now.pages.machine
+    after = k + 1 < len(run.asked) and now.cache.live() != now.before.live()
+    assert isinstance(machine, SlabMachine)
+    return usage_of(machine, now.cache.name, run.asked[k + after])
+
+
+def slabinfo_counts(cache: KmemCache) -> tuple[int, int]:
+    """Return what slabinfo says of a cache: objects that count as active, and all; only those free on nodes' partial lists do not count.
+
+    >>> from pagelab.mm.slab_machine import slab_machine
+    >>> slabinfo_counts(slab_machine(64).cache("kmalloc-512"))
+    (0, 0)
+    """
     slabs = [cache.slab(number) for number in cache.numbers()]
-    live, total = sum(slab.live for slab in slabs), sum(slab.objects for slab in slabs)
-    active = total - sum(len(slab.freelist) for slab in slabs if slab.place == "node partial")
-    after = k + 1 < len(run.asked) and live != now.before.live()
-    held = sum(PAGE_SIZE << slab.order for slab in slabs)
-    size = cache.layout.size
-    return Usage(run.asked[k + after], live * size, (total - live) * size, held, live, active, total)
+    total = sum(slab.objects for slab in slabs)
+    return total - sum(len(slab.freelist) for slab in slabs if slab.place == "node partial"), total
 
 
 def slab_run(tape: Tape[SlabMachine], name: str, points: int = 400) -> SlabRun:
@@ -125,21 +119,22 @@ def default_cache(tape: Tape[SlabMachine]) -> str:
 def usage_parts(used: Usage) -> list[tuple[str, int, Look]]:
     """Return what the held bytes are: name, bytes and look of each part.
 
-    >>> [(name, size) for name, size, _ in usage_parts(Usage(300, 512, 3584, 4096, 1, 8, 8))]
+    >>> [(name, size) for name, size, _ in usage_parts(Usage(300, 212, 3584, 0, 1, 1, 1, 1, 0))]
     [('asked for', 300), ('more than asked for', 212), ('free objects', 3584), ('left over', 0)]
     """
     return [
         ("asked for", used.asked, USED),
-        ("more than asked for", used.slots - used.asked, SLACK),
+        ("more than asked for", used.internal, SLACK),
         ("free objects", used.free, FREE_LOOK),
-        ("left over", used.held - used.slots - used.free, HOLE_LOOK),
+        ("left over", used.slack, HOLE_LOOK),
     ]
 
 
-def usage_line(used: Usage) -> str:
-    """Tell how memory is used in a line.
+def usage_line(used: Usage, slabinfo: tuple[int, int]) -> str:
+    """Tell how memory is used in a line; slabinfo is what `slabinfo_counts` returns.
 
-    >>> usage_line(Usage(300, 512, 3584, 4096, 1, 8, 8))
+    >>> usage_line(Usage(300, 212, 3584, 0, 1, 1, 1, 1, 0), (8, 8))
     'asked 300 B, in slots 512 B, held 4,096 B; slabinfo 8 8'
     """
-    return f"asked {used.asked:,} B, in slots {used.slots:,} B, held {used.held:,} B; slabinfo {used.active} {used.total}"
+    active, total = slabinfo
+    return f"asked {used.asked:,} B, in slots {used.in_use:,} B, held {used.held:,} B; slabinfo {active} {total}"
