@@ -1,8 +1,10 @@
 import pytest
 
 from pagelab.mm.slab import IN_USE, NODE_PARTIAL, KmemCache
-from pagelab.mm.slab_check import validate_cache
+from pagelab.mm.slab_call import kmalloc_request
+from pagelab.mm.slab_check import validate_cache, validate_pages
 from pagelab.mm.slab_layout import slab_layout
+from pagelab.mm.slab_machine import slab_machine
 
 
 @pytest.mark.parametrize(
@@ -24,3 +26,21 @@ def test_what_is_spoilt_is_found(spoil, words):
     spoil(cache)
     with pytest.raises(ValueError, match=words):
         validate_cache(cache)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda m: m.owners.pop(0), "page 0 is said to be of none, and is of kmalloc-512"),
+        (lambda m: m.owners.update({9: next(iter(m.owners.values()))}), "page 9 is said to be of kmalloc-512, and is of none"),
+        (lambda m: m.zone.take(0, 0, 0) or m.zone.give(0), "the pages of a slab of kmalloc-512 are not in use: "),
+    ],
+)
+def test_caches_and_zones_agree_on_pages(spoil, words):
+    machine = slab_machine(16)
+    machine.apply(kmalloc_request(512), [])
+    block = machine.zone.block
+    validate_pages(machine.caches, machine.owners, block)
+    spoil(machine)
+    with pytest.raises(ValueError, match=words):
+        validate_pages(machine.caches, machine.owners, block)

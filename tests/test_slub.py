@@ -12,6 +12,7 @@ from pagelab.mm.page_alloc import hand_over
 from pagelab.mm.slab import CPU_PARTIAL, NODE_PARTIAL
 from pagelab.mm.slab_act import Carved, Loaded
 from pagelab.mm.slab_call import kfree_request, kmalloc_request
+from pagelab.mm.slab_common import kmalloc_index, kmalloc_name
 from pagelab.mm.slab_layout import Slab
 from pagelab.mm.slab_machine import SlabMachine, slab_machine
 from pagelab.mm.slub import flush_cpu_slab, get_partial, new_slab, shrink
@@ -124,7 +125,7 @@ SIZES = st.sampled_from([8, 64, 96, 192, 256, 512, 1024, 2048, 4096, 8192])
 def test_every_object_is_the_one_that_the_oracle_names(size, cpus, seed):
     """Allocations and frees that come and go in waves, from several CPUs, on one node; now and then a shrink."""
     machine = slab_machine("64 MiB", cpus=cpus)
-    cache = next(cache for cache in machine.caches if cache.layout.object_size == size)
+    cache = machine.cache(kmalloc_name(kmalloc_index(size)))
     layout = cache.layout
     oracle = SlubOracle(layout.objects, layout.min_partial, layout.cpu_partial_slabs, cpus)
     source, received, live, pfns = random.Random(seed), [], [], {}

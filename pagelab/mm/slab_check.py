@@ -1,7 +1,10 @@
 """What must hold in every cache at any time."""
 
+from collections.abc import Callable, Iterable, Mapping
+
 from .percpu_sheaves import MAX_FULL_SHEAVES
 from .slab import CPU_PARTIAL, CPU_SLAB, FULL, IN_SHEAF, IN_USE, LOST, NO_LIST, NODE_PARTIAL, KmemCache
+from .zone import Block
 
 
 def validate_cache(cache: KmemCache) -> None:
@@ -59,3 +62,36 @@ def _places(cache: KmemCache) -> dict[int, tuple[int, int]]:
     if len(places) < len(listed):
         raise ValueError(f"{cache.name}: a slab is on two lists")
     return places
+
+
+def validate_pages(caches: Iterable[KmemCache], owners: Mapping[int, tuple[KmemCache, int]], block: Callable[[int], Block]) -> None:
+    """Check that caches, the record of their pages and the zones agree on which pages are of slabs.
+
+    Args:
+        caches: all of a machine.
+        owners: from a page to its cache and slab, as the machine records it.
+        block: from a pfn to what its zone holds there.
+
+    Raises:
+        ValueError: one sentence that says what is wrong.
+
+    >>> from pagelab.mm.slab_layout import slab_layout
+    >>> cache = KmemCache("spoon", slab_layout(512)); slab = cache.carve(3, 0)
+    >>> validate_pages([cache], cache.owners, lambda pfn: Block(pfn, 0, "free", 0))
+    Traceback (most recent call last):
+        ...
+    ValueError: the pages of a slab of spoon are not in use: a block of order 0 at 3 is free
+    """
+    of_slabs: dict[int, tuple[str, int]] = {}
+    for cache in caches:
+        for slab in cache.numbers():
+            pfn, order = cache.pfn[slab], cache.order(slab)
+            of_slabs |= dict.fromkeys(range(pfn, pfn + (1 << order)), (cache.name, slab))
+            held = block(pfn)
+            if (held.head, held.order, held.kind) != (pfn, order, "in use"):
+                raise ValueError(f"the pages of a slab of {cache.name} are not in use: {held}")
+    recorded = {pfn: (cache.name, slab) for pfn, (cache, slab) in owners.items()}
+    if recorded != of_slabs:
+        pfn = min(pfn for pfn in recorded.keys() | of_slabs.keys() if recorded.get(pfn) != of_slabs.get(pfn))
+        said, true = (where.get(pfn, ("none", 0))[0] for where in (recorded, of_slabs))
+        raise ValueError(f"page {pfn} is said to be of {said}, and is of {true}")

@@ -201,6 +201,33 @@ def kmalloc_layout(
     return slab_layout(size, kmalloc_alignment(size, kernel), Slab.KMALLOC | _KINDS[kind].flags | flags, cpus=cpus, kernel=kernel)
 
 
+def kmalloc_caches(kernel: str = "6.12", cpus: int = 1, flags: Slab = NO_FLAGS) -> list[CacheInfo]:
+    """List the kmalloc caches of a machine.
+
+    Args:
+        kernel: "6.1", "6.12", "6.18" or "7.x".
+        cpus: num_present_cpus(), or nr_cpu_ids where that is 1.
+        flags: those of slab_debug.
+
+    Returns:
+        All of them, kind by kind and index by index.
+
+    Raises:
+        ValueError: there is no CPU, or the kernel is not modelled.
+
+    Source: create_kmalloc_caches, mm/slab_common.c, 6.12.
+
+    >>> [cache.name for cache in kmalloc_caches()][:3], len(kmalloc_caches())
+    (['kmalloc-96', 'kmalloc-192', 'kmalloc-8'], 52)
+    """
+    caches = []
+    for kind in KmallocType:
+        for index in range(1, len(KMALLOC_SIZES)):
+            layout = kmalloc_layout(index, kernel, cpus, flags, kind)
+            caches.append(CacheInfo(kmalloc_name(index, kind), layout, usersize=layout.object_size))
+    return caches
+
+
 def slab_unmergeable(cache: CacheInfo) -> bool:
     """Tell whether a cache stands for itself alone.
 

@@ -13,18 +13,8 @@ from .percpu_sheaves import sheaf_capacity
 from .slab import IN_USE, OBJECT, PAGE_BITS, PAGE_WORDS, WORD_SHIFT, KmemCache
 from .slab_act import SLAB_ACTS, Called, WatchedCache, redo
 from .slab_call import KFREE, KFREE_CPU_SHIFT, KFREE_NUMBER, MAX_CACHES, VERB_SHIFT, SlabCall, unpack_slab
-from .slab_check import validate_cache
-from .slab_common import (
-    KMALLOC_SIZES,
-    CacheInfo,
-    KmallocType,
-    find_mergeable,
-    kmalloc_index,
-    kmalloc_layout,
-    kmalloc_name,
-    kmalloc_order,
-    merged,
-)
+from .slab_check import validate_cache, validate_pages
+from .slab_common import CacheInfo, KmallocType, find_mergeable, kmalloc_caches, kmalloc_index, kmalloc_name, kmalloc_order, merged
 from .slab_debug import write
 from .slab_layout import FREEPTR_OFFSET, NO_FLAGS, Slab, slab_layout
 from .slab_rules import rules_of
@@ -44,8 +34,9 @@ class SlabMachine(Machine):
         seed: from which the order of a new slab's objects is drawn (SLAB_FREELIST_RANDOM); None for that of their addresses.
 
     `names` are those of the kmalloc caches, and after them those that `kmem_cache_create` was given: a request counts caches in this order.
-    `caches` are the caches themselves, of which one may serve several names. `owners` says for a page of a slab (cache, number of the
-    slab), and `large` are the pages at which blocks begin that kmalloc took straight from the page allocator.
+    `caches` are the caches themselves, of which one may serve several names, but those of kmalloc only from their first use on. `owners`
+    says for a page of a slab (cache, number of the slab), and `large` are the pages at which blocks begin that kmalloc took straight from
+    the page allocator.
 
     Raises:
         ValueError: as `Allocator`, or there is memory beyond 8 GiB.
@@ -72,16 +63,15 @@ class SlabMachine(Machine):
     ) -> None:
         self.debug, self.seed = debug, seed
         self.names: list[str] = []
-        self.caches: list[KmemCache] = []
+        self._infos: list[CacheInfo] = []
+        self._serves: dict[str, int] = {}
+        self._kmalloc_caches = 0
         super().__init__(zones, kernel, cpus, pcp, min_free_kbytes)
         if self.zones[-1].end_pfn > MAX_PFN:
             raise ValueError(f"pfn {self.zones[-1].end_pfn - 1} is beyond 8 GiB: a machine with caches has pfns up to {MAX_PFN - 1}")
-        self._infos: list[CacheInfo] = []
-        self._of: dict[str, tuple[KmemCache, Rules]] = {}
-        for kind in KmallocType:
-            for index in range(1, len(KMALLOC_SIZES)):
-                layout = kmalloc_layout(index, kernel, cpus, debug, kind)
-                self._add(CacheInfo(kmalloc_name(index, kind), layout, usersize=layout.object_size))
+        for info in kmalloc_caches(kernel, cpus, debug):
+            self._add(info)
+        self._kmalloc_caches = len(self._infos)
 
     def kmem_cache_create(self, name: str, object_size: int, align: int = 0, flags: Slab = NO_FLAGS, ctor: bool = False) -> KmemCache:
         """Make a cache, before the first request.
@@ -111,36 +101,55 @@ class SlabMachine(Machine):
             raise ValueError(f"cache {name!r} is one too many: a machine has up to {MAX_CACHES}")
         flags |= self.debug
         if old := find_mergeable(self._infos, object_size, align, flags, ctor=ctor):
-            self._infos[self._infos.index(old)] = merged(old, object_size)
+            self._serves[name] = self._serves[old.name]
+            self._infos[self._serves[name]] = merged(old, object_size)
             self.names.append(name)
-            self._of[name] = self._of[old.name]
         else:
             placed = FREEPTR_OFFSET[self.version].get(name)
             layout = slab_layout(object_size, align, flags, ctor=ctor, cpus=self.cpus, kernel=self.version, freeptr_offset=placed)
             self._add(CacheInfo(name, layout, ctor))
-        return self._of[name][0]
+        return self.cache(name)
 
     def _add(self, info: CacheInfo) -> None:
-        objects = range(info.layout.objects)
-        sequence = () if self.seed is None else tuple(random.Random(f"{self.seed} {info.name}").sample(objects, len(objects)))
-        cache = KmemCache(info.name, info.layout, self.cpus, self.nodes, self.owners, sequence, sheaf_capacity(info.layout, self.version))
+        self._serves[info.name] = len(self._infos)
         self._infos.append(info)
         self.names.append(info.name)
-        self.caches.append(cache)
-        self._of[info.name] = cache, rules_of(cache, self.version)
 
     def _begin(self) -> None:
         super()._begin()
         self.owners: dict[int, tuple[KmemCache, int]] = {}
         self.large = set[int]()
-        self._serve([cache.blank(self.owners) for cache in self.caches])
+        self._caches: dict[int, KmemCache] = {}
+        self._forget()
+        for info in self._infos[self._kmalloc_caches :]:
+            self.cache(info.name)
 
-    def _serve(self, caches: Sequence[KmemCache]) -> None:
-        """Put caches of the same names in place of those here."""
-        by_name = {cache.name: (cache, rules_of(cache, self.version)) for cache in caches}
-        self._of = {name: by_name[self._of[name][0].name] for name in self.names}
-        self.caches = list(caches)
+    def _forget(self) -> None:
+        """Find each cache anew when it is asked for."""
+        self._of: dict[str, tuple[KmemCache, Rules]] = {}
         self._served: dict[int, tuple[KmemCache, Rules, int]] = {}
+
+    def _find(self, name: str) -> tuple[KmemCache, Rules]:
+        """Return the cache that serves a name, seen through while somebody watches, and its rules."""
+        if name not in self._of:
+            number = self._serves[name]
+            if number not in self._caches:
+                self._caches[number] = self._make(self._infos[number])
+            cache = self._caches[number]
+            seen = cache if self._acts is None else WatchedCache(cache, self._acts)
+            self._of[name] = seen, rules_of(cache, self.version)
+        return self._of[name]
+
+    def _make(self, info: CacheInfo) -> KmemCache:
+        objects = range(info.layout.objects)
+        sequence = () if self.seed is None else tuple(random.Random(f"{self.seed} {info.name}").sample(objects, len(objects)))
+        capacity = sheaf_capacity(info.layout, self.version)
+        return KmemCache(info.name, info.layout, self.cpus, self.nodes, self.owners, sequence, capacity)
+
+    @property
+    def caches(self) -> list[KmemCache]:
+        """The caches, in the order of their making."""
+        return [self._caches[number] for number in sorted(self._caches)]
 
     def cache(self, name: str) -> KmemCache:
         """Return a cache by one of its names.
@@ -148,9 +157,9 @@ class SlabMachine(Machine):
         Raises:
             ValueError: there is none.
         """
-        if name not in self._of:
+        if name not in self._serves:
             raise ValueError(f"cache {name!r} does not exist on this machine")
-        return self._of[name][0]
+        return self._find(name)[0]
 
     def object_at(self, word: int) -> tuple[str, int, int]:
         """Return the cache, the first page of the slab and the index of the object at an address.
@@ -194,7 +203,7 @@ class SlabMachine(Machine):
             return self._write(call, received)
         if not (name := self._named(call)):
             return self._kmalloc_large(call)
-        cache, rules = self._of[name]
+        cache, rules = self._find(name)
         if call.verb == "shrink":
             shrink(self, cache, rules.flush, range(self.cpus))
             return NOTHING
@@ -227,7 +236,7 @@ class SlabMachine(Machine):
         if found is None:
             self._kfree_large(number, received, cpu)
             return NOTHING
-        cache, rules = self._of[found.name]
+        cache, rules = self._of.get(found.name) or self._find(found.name)
         index = cache.index(slab, word)
         if index < 0 or cache.next[slab * cache.stride + index] != IN_USE:
             self._refuse_free(cache, index, word)
@@ -238,7 +247,7 @@ class SlabMachine(Machine):
         cache, slab, index = self._found(received[call.number] if call.number < len(received) else NOTHING)
         if cache is None or index < 0:
             raise ValueError(f"@{call.number} cannot be written to: request {call.number} received no object, or its slab is no more")
-        write(self._of[cache.name][0], slab, index, call.size)
+        write(self.cache(cache.name), slab, index, call.size)
         return NOTHING
 
     def _found(self, word: int) -> tuple[KmemCache | None, int, int]:
@@ -316,7 +325,7 @@ class SlabMachine(Machine):
     def watched(self, acts: list[Any]) -> Self:
         """Return this machine seen through: same state, and acts grows with all that it does."""
         watched = super().watched(acts)
-        watched._serve([WatchedCache(cache, acts) for cache in self.caches])
+        watched._forget()
         return watched
 
     def _called(self, call: SlabCall, received: Sequence[int]) -> Called:
@@ -333,7 +342,7 @@ class SlabMachine(Machine):
         super().redo([act for act in acts if not isinstance(act, SLAB_ACTS)])
         for act in acts:
             if isinstance(act, SLAB_ACTS) and act.cache:
-                redo(self._of[act.cache][0], act)
+                redo(self.cache(act.cache), act)
 
     def under(self, kernel: str) -> Self:
         """Raise: the slots of a cache differ between kernels.
@@ -345,7 +354,7 @@ class SlabMachine(Machine):
 
     def snapshot(self) -> Any:
         """Return the whole state, small enough to keep by the hundred."""
-        used = {number: cache.snapshot() for number, cache in enumerate(self.caches) if cache.carved}
+        used = {number: cache.snapshot() for number, cache in self._caches.items() if cache.carved}
         return super().snapshot(), used, frozenset(self.large)
 
     def restore(self, snapshot: Any) -> None:
@@ -354,7 +363,7 @@ class SlabMachine(Machine):
         super().restore(pages)
         self.large = set(large)
         for number, kept in used.items():
-            self.caches[number].restore(kept)
+            self.cache(self._infos[number].name).restore(kept)
 
     def validate(self) -> None:
         """Check every invariant of the zones and the caches, and that both agree on the pages of slabs.
@@ -365,14 +374,7 @@ class SlabMachine(Machine):
         super().validate()
         for cache in self.caches:
             validate_cache(cache)
-        for pfn, (cache, slab) in self.owners.items():
-            if not cache.pfn[slab] <= pfn < cache.pfn[slab] + (1 << cache.order(slab)):
-                raise ValueError(f"page {pfn} is said to be of a slab of {cache.name} at {cache.pfn[slab]}, which does not reach it")
-        for cache in self.caches:
-            for slab in cache.numbers():
-                block = self.zones[self.zone_of(cache.pfn[slab])].block(cache.pfn[slab])
-                if (block.head, block.order, block.kind) != (cache.pfn[slab], cache.order(slab), "in use"):
-                    raise ValueError(f"the slab of {cache.name} at {cache.pfn[slab]} is {block}")
+        validate_pages(self.caches, self.owners, lambda pfn: self.zones[self.zone_of(pfn)].block(pfn))
 
 
 def address(word: int) -> str:
