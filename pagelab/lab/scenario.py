@@ -1,7 +1,7 @@
 """Runs to begin with: typed, named, or drawn from a seed."""
 
 import random
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from ..mm.boot import boot_machine
 from ..mm.call import free_request
@@ -81,6 +81,21 @@ def slab(
     for name, size in (caches or {}).items():
         start.kmem_cache_create(name, size)
     return Tape(start).then(requests)
+
+
+def kfrees(numbers: Iterable[int]) -> str:
+    """Write that what these requests received is freed.
+
+    Args:
+        numbers: of requests, in the order of the frees.
+
+    Returns:
+        The requests as text.
+
+    >>> kfrees([0, 2]), slab("kmalloc 512 x3; " + kfrees(range(3))).at(6).cache("kmalloc-512").live()
+    ('kfree @0; kfree @2', 0)
+    """
+    return "; ".join(f"kfree @{number}" for number in numbers)
 
 
 def even_then_odd(pages: int) -> Tape[Machine]:

@@ -25,6 +25,7 @@ from .scores import scores_html
 from .slab_player import player_of
 from .slabinfo_table import PasteSlabInfo, SlabInfoTable
 from .slot_panel import SlotPanel
+from .slab_shapes import SlabShapes
 from .stepper import Place
 from .style import CSS
 from .words import counts_html
@@ -112,6 +113,11 @@ def show_slot(tape: Tape[Any], k: int, request: int, random: int | None = None) 
     shown = SlotPanel(tape, k, request, random)
     announce(shown)
     return shown
+def slab_shapes(sizes: Sequence[int], cpus: int = 1, kernel: str = "6.12") -> SlabShapes:
+    """Show how large the slabs of caches are, with a slider of CPUs; sizes and the rest are as `SlabShapes` has them."""
+    shapes = SlabShapes(sizes, cpus, kernel)
+    announce(shapes)
+    return shapes
 
 
 def counts_table(lines: Mapping[str, Sequence[int]]) -> None:
