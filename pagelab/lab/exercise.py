@@ -5,15 +5,16 @@ look at. What is right is said first.
 """
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from ..mm.machine import Machine
 from .form import read_answer, write_answer
-from .question import LargestOrder, Question, Run
+from .question import LargestOrder, Question, Run, SlabRun
 from .reason import reason
 from .scenario import on_kernel, one_zone, slab, some_free
 from .slab_question import SlabRun
+from .slab_question import RowOfSlabinfo, SlabShape
 from .tape import Tape
 from .variant import VARIANTS
 
@@ -342,6 +343,39 @@ def pinned_pages(objects: int = 64) -> SlabRun:
     """
     freed = "; ".join(f"kfree @{k}" for k in range(objects) if k % 8)
     return SlabRun(slab(f"kmalloc 512 x{objects}", 2 * objects), freed, "pages")
+
+
+def slab_shapes(object_size: int, cpus: Iterable[int]) -> dict[str, Question]:
+    """Ask for each number of CPUs: the order of a cache's slabs, their objects, and the bytes that are left over.
+
+    Args:
+        object_size: bytes.
+        cpus: numbers of CPUs.
+
+    Returns:
+        The parts "order, 1 CPU" and so on.
+
+    >>> {part: question.truth() for part, question in slab_shapes(704, [4]).items()}
+    {'order, 4 CPUs': 2, 'objects, 4 CPUs': 23, 'waste, 4 CPUs': 192}
+    """
+    asks = [(ask, number) for number in cpus for ask in ("order", "objects", "waste")]
+    return {f"{ask}, {number} CPU{'s' * (number != 1)}": SlabShape(object_size, number, ask) for ask, number in asks}
+
+
+def row_of_slabinfo(row: Sequence[Any]) -> dict[str, Question]:
+    """Ask of a row of /proc/slabinfo: how many bytes does the cache hold, and how many of them are at the ends of its slabs?
+
+    Args:
+        row: name and numbers, as `pagelab.real.slabinfo.SlabInfo` has them.
+
+    Returns:
+        The parts "held" and "slack".
+
+    >>> {part: question.truth() for part, question in row_of_slabinfo(["kmalloc-96", 30, 42, 96, 42, 1, 1, 1]).items()}
+    {'held': 4096, 'slack': 64}
+    """
+    counts = (*row[1:6], row[7])
+    return {ask: RowOfSlabinfo(*counts, ask) for ask in ("held", "slack")}
 
 
 def largest_orders(zones: Mapping[tuple[int, str], Sequence[int]]) -> dict[str, Question]:

@@ -126,6 +126,28 @@ def parse_slabinfo(text: str, place: str = "slabinfo") -> list[SlabInfo]:
     return rows
 
 
+def line_of(rows: Iterable[SlabInfo], name: str) -> SlabInfo:
+    """Find the line of one cache.
+
+    Args:
+        rows: from parse_slabinfo.
+        name: of the cache.
+
+    Returns:
+        Its row.
+
+    Raises:
+        ValueError: no row has the name.
+
+    >>> line_of(parse_slabinfo("kmalloc-8  512  512  8  512  1 : tunables  0  0  0 : slabdata  1  1  0"), "kmalloc-8").objperslab
+    512
+    """
+    found = next((row for row in rows if row.name == name), None)
+    if found is None:
+        raise ValueError(f"slabinfo has no line of {name!r}: give the name of a cache that is in it")
+    return found
+
+
 def waste_of(rows: Iterable[SlabInfo]) -> Waste:
     """Add up where the bytes of caches are.
 

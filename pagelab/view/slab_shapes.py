@@ -40,7 +40,9 @@ class SlabShapes(Panel):
 
     def _show(self) -> None:
         self.words.value = f'<div role="status" aria-live="polite">{wanted_line(self.slider.value)}</div>'
-        self.table.value = html_table(f"Slabs on a machine with {plural(self.slider.value, 'CPU')}, kernel {self.kernel}", HEAD, self.rows())
+        self.table.value = html_table(
+            f"Slabs on a machine with {plural(self.slider.value, 'CPU')}, kernel {self.kernel}", HEAD, self.rows()
+        )
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return the cells of the table, a row for each size."""
@@ -58,7 +60,9 @@ def wanted_line(cpus: int) -> str:
     '8 is 1000 in binary, 4 bits. A slab should hold 4 * (4 + 1) = 20 objects or more.'
     """
     bits = cpus.bit_length()
-    return f"{cpus} is {cpus:b} in binary, {plural(bits, 'bit')}. A slab should hold 4 * ({bits} + 1) = {min_objects(cpus)} objects or more."
+    return (
+        f"{cpus} is {cpus:b} in binary, {plural(bits, 'bit')}. A slab should hold 4 * ({bits} + 1) = {min_objects(cpus)} objects or more."
+    )
 
 
 def layout_on(size: int, cpus: int, kernel: str = "6.12") -> tuple[str, Layout]:
