@@ -165,12 +165,12 @@ def test_answers_are_read(form, answer, value):
 @pytest.mark.parametrize(
     ("form", "answer", "how"),
     [
-        ("object", "5 6", "write an object by the request that first received it, such as #20"),
+        ("object", "5 6", "write an object by the request that first received it, such as #12"),
         ("object", True, "write an object"),
-        ("objects", "#x", "write objects by the requests that first received them, such as #20 #3"),
+        ("objects", "#x", "write objects by the requests that first received them, such as #12 #7"),
         ("objects", "##3", "write objects"),
         ("objects", 1.5, "write objects"),
-        ("pair", "24", "write two numbers, such as 16 56"),
+        ("pair", "24", "write two numbers, such as 30 42"),
         ("pair", "1 2 3", "write two numbers"),
     ],
 )

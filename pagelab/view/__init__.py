@@ -11,6 +11,7 @@ from ..lab.question import Question, run_of
 from ..lab.tape import Tape
 from ..lab.task import Task
 from ..mm.machine import Machine
+from ..mm.two_words import TwoWords
 from ..real.capture import Capture
 from ..real.replay import Replay
 from ..real.slabinfo import parse_slabinfo
@@ -28,6 +29,7 @@ from .slot_panel import SlotPanel
 from .slab_shapes import SlabShapes
 from .stepper import Place
 from .style import CSS
+from .word_table import words_html
 from .words import counts_html
 
 
@@ -123,6 +125,11 @@ def slab_shapes(sizes: Sequence[int], cpus: int = 1, kernel: str = "6.12") -> Sl
 def counts_table(lines: Mapping[str, Sequence[int]]) -> None:
     """Show lines of 11 counts under each other; what differs from the first is marked."""
     display(HTML(f'<style>{CSS}</style><div class="pagelab">{counts_html(lines)}</div>'))  # type: ignore[no-untyped-call]
+
+
+def words_table(moments: Mapping[str, TwoWords]) -> None:
+    """Show the two words that were proposed for a page, at some moments, beside its struct page today."""
+    display(HTML(f'<style>{CSS}</style><div class="pagelab">{words_html(moments)}</div>'))  # type: ignore[no-untyped-call]
 
 
 def score_table(replays: Mapping[str, Replay]) -> None:
