@@ -10,11 +10,10 @@ from typing import Any, NamedTuple, TypeVar
 
 from ..mm.machine import Machine
 from .form import read_answer, write_answer
-from .question import LargestOrder, Question, Run, SlabRun
+from .question import LargestOrder, Question, Run
 from .reason import reason
 from .scenario import on_kernel, one_zone, slab, some_free
-from .slab_question import SlabRun
-from .slab_question import RowOfSlabinfo, SlabShape
+from .slab_question import RowOfSlabinfo, SlabRun, SlabShape
 from .tape import Tape
 from .variant import VARIANTS
 
