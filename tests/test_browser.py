@@ -27,7 +27,7 @@ expect.set_options(timeout=30_000)
 
 # What the panels are called and say. The one place that knows these words.
 FIGURES = ("strip", "stage", "real-map", "real-lens", "lock-step")
-STRIP, STAGE = re.compile("Free pages"), re.compile("Page map")
+STRIP, STAGE = re.compile("Free pages|Pages that the cache holds"), re.compile("Page map|A slab, the lists of its cache")
 NOT_CONNECTED = "Not connected: run this cell again"
 RIGHT, NOT_YET = re.compile("^Right"), re.compile("^Not yet")
 

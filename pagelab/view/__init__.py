@@ -24,9 +24,9 @@ from .player import Player
 from .real_map import RealMap
 from .scores import scores_html
 from .slab_player import player_of
+from .slab_shapes import SlabShapes
 from .slabinfo_table import PasteSlabInfo, SlabInfoTable
 from .slot_panel import SlotPanel
-from .slab_shapes import SlabShapes
 from .stepper import Place
 from .style import CSS
 from .word_table import words_html
@@ -115,6 +115,8 @@ def show_slot(tape: Tape[Any], k: int, request: int, random: int | None = None) 
     shown = SlotPanel(tape, k, request, random)
     announce(shown)
     return shown
+
+
 def slab_shapes(sizes: Sequence[int], cpus: int = 1, kernel: str = "6.12") -> SlabShapes:
     """Show how large the slabs of caches are, with a slider of CPUs; sizes and the rest are as `SlabShapes` has them."""
     shapes = SlabShapes(sizes, cpus, kernel)
