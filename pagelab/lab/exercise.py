@@ -373,7 +373,8 @@ def row_of_slabinfo(row: Sequence[Any]) -> dict[str, Question]:
     >>> {part: question.truth() for part, question in row_of_slabinfo(["kmalloc-96", 30, 42, 96, 42, 1, 1, 1]).items()}
     {'held': 4096, 'slack': 64}
     """
-    counts = (*row[1:6], row[7])
+    _, active_objs, num_objs, objsize, objperslab, pagesperslab, _, num_slabs = row
+    counts = active_objs, num_objs, objsize, objperslab, pagesperslab, num_slabs
     return {ask: RowOfSlabinfo(*counts, ask) for ask in ("held", "slack")}
 
 
