@@ -8,7 +8,7 @@ from pagelab.mm.slab_layout import Slab, slab_debug
 from pagelab.mm.slab_machine import SlabMachine, slab_machine
 from pagelab.view.slab_columns import slab_moment
 
-KINDS = ("small", "two cpus", "large slots", "tiny", "user tracking", "6.1", "random")
+KINDS = ("small", "two cpus", "large slots", "tiny", "user tracking", "6.1", "random", "sheaves")
 
 
 def slab_kinds():
@@ -22,6 +22,7 @@ def slab_kinds():
         "tiny": (slab_machine(32), "kmalloc-8"),
         "user tracking": (debugged, "kmalloc-256"),
         "6.1": (slab_machine(128, "6.1", cpus=2), "kmalloc-2k"),
+        "sheaves": (slab_machine(256, "7.x", cpus=2), "kmalloc-2k"),
         "random": (slab_machine(64, seed=5), "kmalloc-512"),
     }
 

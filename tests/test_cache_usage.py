@@ -35,7 +35,7 @@ def test_what_is_asked_for_used_and_held_at_every_step(kind):
 @EVERY
 def test_the_last_act_of_a_request_has_the_numbers_of_the_next_step(kind):
     machine, cache = slab_kinds()[kind]
-    tape = slab_run(12, machine, cache, 40)
+    tape = slab_run(12, machine, cache, 16)
     run = run_of(tape, cache)
     for k in range(len(tape)):
         assert usage(slab_moment(tape, k, -1, cache), run) == usage(slab_moment(tape, k + 1, 0, cache), run)

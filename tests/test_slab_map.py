@@ -32,7 +32,7 @@ def on_the_map(drawing, layout):
 def test_nothing_leaves_the_map_or_stands_on_another(kind):
     machine, cache = slab_kinds()[kind]
     tape, wrong = slab_run(21, machine, cache, 60), {}
-    for now in slab_moments(tape, cache, range(0, 60, 4)):
+    for now in slab_moments(tape, cache, range(0, 60, 9)):
         drawing = drawn(now)
         found = outside(columns_of(drawing), WIDTH, slab_height(now.cache.layout)), overlapping(words(drawing.words))
         if any(found):
@@ -85,7 +85,7 @@ def test_each_free_object_says_its_place(kind):
 def test_the_accent_is_on_the_object_of_this_act(kind, theme):
     machine, cache = slab_kinds()[kind]
     tape = slab_run(24, machine, cache, 40)
-    for now in slab_moments(tape, cache, range(0, 40, 4)):
+    for now in slab_moments(tape, cache, range(0, 40, 7)):
         slab = shown_slab(now, slab_in_focus(now))
         rings, lines = accents(drawn(now, theme=theme), theme)
         changed = [slot for slot in slab.slots if slot.mark == "changed"] if slab else []

@@ -35,7 +35,7 @@ def drawn(tape, cache, now, theme=LIGHT, selected=None):
 def test_nothing_leaves_the_stage_or_stands_on_another(kind):
     machine, cache = slab_kinds()[kind]
     tape, wrong = slab_run(41, machine, cache, 40), {}
-    for now in slab_moments(tape, cache, range(0, 40, 5)):
+    for now in slab_moments(tape, cache, range(0, 40, 9)):
         stage, drawing, _ = drawn(tape, cache, now)
         found = outside(columns_of(drawing), WIDTH, stage.height), overlapping(words(drawing.words))
         if any(found):

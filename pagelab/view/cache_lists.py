@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from ..mm.slab import FULL
 from .drawing import Drawing, Rect
 from .free_lists import shown_entries
-from .palette import FREE_LOOK
-from .slab_columns import Bar, ListRow
+from .palette import FREE_LOOK, PCP_LOOK, USED_LOOKS
+from .sheaf_rows import SHEAVES, Bar, ListRow
 
 TITLE, ROW = 32, 36
 NAMES, GAP = 204, 12
@@ -35,7 +35,9 @@ def draw_cache_lists(
     """
     drawing.word(left, top + 12, "Where this cache keeps its slabs", "ink", 13, bold=True)
     drawing.word(left + NAMES + GAP, top + 12, f"objects in use, of {objects:,}; below, the slab's first page", "quiet")
-    drawing.word(left + width, top + 12, "head → tail", "quiet", align="right")
+    fork = any(row.at[0] == SHEAVES for row in rows)
+    told = "sheaves: as one fork of 7.0 and 7.1 has them" if fork else "head → tail"
+    drawing.word(left + width, top + 12, told, "quiet", align="right")
     room, placed = width - NAMES, list[Placed]()
     pitch, wide = next((bars for bars in BARS if bars[0] * longest <= room), BARS[-1])
     for i, row in enumerate(rows):
@@ -60,7 +62,7 @@ def _draw_row(drawing: Drawing, row: ListRow, left: float, y: float, room: float
         else:
             rect = Rect(x, y + 4, wide, BAR_HIGH)
             _draw_bar(drawing, rect, bar, bar.pfn == shown, row.at[0] == FULL)
-            placed.append((rect.grown(6), bar.pfn))
+            placed += [(rect.grown(6), bar.pfn)] * (bar.pfn >= 0)
         x += pitch
     if more:
         drawing.word(x, y + 11, f"+ {more:,} more: only counted" if room - (x - left) > 140 else f"+ {more:,} more", "quiet")
@@ -78,17 +80,23 @@ def _draw_bar(drawing: Drawing, rect: Rect, bar: Bar, shown: bool, unlisted: boo
         drawing.word(rect.x + rect.w / 2, rect.y + rect.h + 8, str(bar.pfn), "quiet", 10, mono=True, align="center")
         drawing.quad(Rect(rect.x + rect.w / 2 - 3.4 * len(str(bar.pfn)), rect.y + rect.h + 8, 6.8 * len(str(bar.pfn)), 1), "quiet")
         return
-    tip = f"<b>slab at page {bar.pfn}</b><br>{bar.live} of {bar.objects} objects in use"
+    tip = f"<b>slab at page {bar.pfn}</b><br>{bar.live} of {bar.objects} objects in use{f', {bar.resting} in sheaves' * (bar.resting > 0)}"
+    if bar.pfn < 0:
+        tip = f"<b>{bar.name} sheaf</b><br>{bar.live} of {bar.objects} objects wait in it"
     drawing.block(rect, FREE_LOOK, tip)
-    if bar.live:
-        drawing.quad(rect._replace(w=rect.w * bar.live / bar.objects), "unmovable", tip=tip)
+    x = rect.x
+    for count, look in ((bar.live, PCP_LOOK if bar.pfn < 0 else USED_LOOKS[0]), (bar.resting, PCP_LOOK)):
+        if count:
+            part = Rect(x, rect.y, rect.w * count / bar.objects, rect.h)
+            drawing.quad(part, look.fill, hatch=look.hatch, tip=tip)
+            x += part.w
     if bar.mark == "changed":
         drawing.ring(rect, "changed")
     elif shown:
         drawing.ring(rect, "selected")
     if bar.mark == "moved":
         drawing.quad(Rect(rect.x, rect.y + rect.h + 1, rect.w, 2), "changed")
-    in_hand = unlisted and bar.live < bar.objects
-    count = f"{bar.live}, in hand" if in_hand and rect.w > 40 else str(bar.live)
-    drawing.word(rect.x + rect.w + 6, middle, count, "ink" if in_hand else "quiet")
-    drawing.word(rect.x + rect.w / 2, rect.y + rect.h + 9, str(bar.pfn), "quiet", 10, mono=True, align="center")
+    in_hand = unlisted and bar.free > 0 and rect.w > 40
+    drawing.word(rect.x + rect.w + 6, middle, str(bar.live), "quiet")
+    name = f"{bar.pfn}, in hand" if in_hand else bar.name or str(bar.pfn)
+    drawing.word(rect.x + rect.w / 2, rect.y + rect.h + 9, name, "ink" if in_hand else "quiet", 10, mono=not bar.name, align="center")

@@ -29,8 +29,8 @@ from ..mm.slab_layout import Slab
 from ..mm.slab_machine import SlabMachine
 from ..mm.units import PAGE_SIZE
 from .columns import Entry, Moment, moment
+from .sheaf_rows import Bar, ListRow, Row, sheaf_rows
 
-Row = tuple[int, int]  # a place of slab.py and whose list it is
 STATES = {IN_USE: "in use", LOST: "lost", IN_SHEAF: "in a sheaf"}
 OBJECT_ACTS = (Popped, Pushed, Drawn, Put, Rested)
 
@@ -177,25 +177,6 @@ def slab_in_focus(now: SlabMoment) -> int:
 # The lists.
 
 
-class Bar(NamedTuple):
-    """A slab on a list: its first page, how many objects it has, how many are in use, and the mark of an Entry."""
-
-    pfn: int
-    objects: int
-    live: int
-    mark: str
-
-
-class ListRow(NamedTuple):
-    """One list as it is shown, head first; looked: what was found there when it was looked at, or ""."""
-
-    at: Row
-    name: str
-    note: str
-    bars: list[Bar]
-    looked: str
-
-
 NOTES = {CPU_SLAB: "allocations come from here", CPU_PARTIAL: "next in line, no lock", NODE_PARTIAL: "shared, list_lock"}
 
 
@@ -222,10 +203,9 @@ def list_rows(now: SlabMoment, cpus: Iterable[int]) -> list[ListRow]:
     >>> [(row.name, [(bar.pfn, bar.live, bar.mark) for bar in row.bars]) for row in list_rows(now, [0])]
     [('cpu 0 slab', [(0, 8, 'gone'), (1, 1, 'moved')]), ('cpu 0 partial', []), ('node partial', []), ('full', [(0, 8, 'moved')])]
     """
-    rows = _lists_before(now, cpus)
+    found, rows = sheaf_rows(now.cache, now.act, cpus), _lists_before(now, cpus)
     for act in now.acts:
         _follow(rows, act, "changed" if act is now.act else "moved")
-    found = []
     for at, entries in rows.items():
         note = NOTES.get(at[0]) or ("kept for checks, list_lock" if now.cache.layout.flags & Slab.STORE_USER else "on no list")
         found.append(ListRow(at, place_name(now, at), note, [_bar(now, entry) for entry in entries], _looked(now, at)))
@@ -234,11 +214,11 @@ def list_rows(now: SlabMoment, cpus: Iterable[int]) -> list[ListRow]:
 
 def _lists_before(now: SlabMoment, cpus: Iterable[int]) -> dict[Row, list[Entry]]:
     before, rows = now.before, dict[Row, list[int]]()
-    for cpu in cpus:
+    # A cache with sheaves, or one that is debugged, has no cpu slabs.
+    for cpu in cpus if before.layout.cpu_partial else ():
         c = before.cpu[cpu]
         rows[CPU_SLAB, cpu] = [c.slab] * (c.slab >= 0)
-        if before.layout.cpu_partial:
-            rows[CPU_PARTIAL, cpu] = c.partial[::-1]
+        rows[CPU_PARTIAL, cpu] = c.partial[::-1]
     for node, n in enumerate(before.node):
         rows[NODE_PARTIAL, node] = list(n.partial)
     rows[FULL, 0] = [slab for slab in before.numbers() if before.place[slab] in (NO_LIST, FULL)]
@@ -285,8 +265,9 @@ def _bar(now: SlabMoment, entry: Entry) -> Bar:
     for cache in (now.cache, now.before):
         owner, slab = cache.owners.get(entry.pfn, (None, -1))
         if owner is not None and owner.name == cache.name:
-            live = cache.next[slab * cache.stride :][: cache.objects[slab]].count(IN_USE)
-            return Bar(entry.pfn, cache.objects[slab], live, entry.mark)
+            count, slots = cache.objects[slab], cache.next[slab * cache.stride :][: cache.objects[slab]]
+            live, resting, lost = map(slots.count, (IN_USE, IN_SHEAF, LOST))
+            return Bar(entry.pfn, count, live, entry.mark, resting=resting, free=count - live - resting - lost)
     return Bar(entry.pfn, now.cache.stride, 0, entry.mark)
 
 

@@ -10,8 +10,8 @@ from ..mm.slab_machine import SlabMachine
 from .cache_usage import default_cache, slab_run, slabinfo_counts, usage, usage_line
 from .drawing import Drawing
 from .player import Player
+from .sheaf_rows import ListRow
 from .slab_columns import (
-    ListRow,
     SlabMoment,
     SlabShown,
     list_rows,
@@ -103,7 +103,7 @@ def slab_sentence(now: SlabMoment, used: Usage) -> str:
 def lists_table(rows: Sequence[ListRow]) -> str:
     """Return the lists of a cache as an HTML table."""
     told = [
-        (row.name, f"{len(kept):,}", " ".join(f"{bar.pfn}:{bar.live}" for bar in kept[:40]) + " …" * (len(kept) > 40))
+        (row.name, f"{len(kept):,}", " ".join(f"{bar.name or bar.pfn}:{bar.live}" for bar in kept[:40]) + " …" * (len(kept) > 40))
         for row in rows
         for kept in [[bar for bar in row.bars if bar.mark != "gone"]]
     ]

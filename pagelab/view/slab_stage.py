@@ -16,7 +16,7 @@ from .summary import plural
 
 WIDTH, LEFT, GAP = 824, 56, 20
 MOST_CPUS, MOST_PAGES = 4, 64
-PAGES_TITLE, PAGES_HIGH = 32, 130
+PAGES_TITLE, PAGES_HIGH = 32, 138
 
 
 class SlabStage(NamedTuple):
