@@ -35,7 +35,7 @@ TABLE = {
     "view/": (
         "palette drawing layout texture columns summary words page_map notes free_lists per_cpu_lists watermark_bars ladder strip stage "
         "difference sheaf_rows slab_columns cache_usage freelist_arrows slab_map slot_bytes cache_lists slab_stage style live_figure panel "
-        "scores stepper player slab_player slab_lock_step slot_panel slabinfo_table slab_shapes word_table lock_step answer live_task "
+        "scores stepper player slab_player slot_panel slabinfo_table slab_shapes word_table lock_step slab_lock_step answer live_task "
         "real_map __init__"
     ),
     "": "course cli __main__",

@@ -11,6 +11,7 @@ from ..lab.question import Question, run_of
 from ..lab.tape import Tape
 from ..lab.task import Task
 from ..mm.machine import Machine
+from ..mm.slab_machine import SlabMachine
 from ..mm.two_words import TwoWords
 from ..real.capture import Capture
 from ..real.replay import Replay
@@ -23,11 +24,12 @@ from .panel import announce
 from .player import Player
 from .real_map import RealMap
 from .scores import scores_html
+from .slab_lock_step import SlabLockStep
 from .slab_player import player_of
 from .slab_shapes import SlabShapes
 from .slabinfo_table import PasteSlabInfo, SlabInfoTable
 from .slot_panel import SlotPanel
-from .stepper import Place
+from .stepper import Place, Stepper
 from .style import CSS
 from .word_table import words_html
 from .words import counts_html
@@ -48,16 +50,20 @@ def play(
 
 
 def compare(
-    left: Tape[Machine],
-    right: Tape[Machine],
+    left: Tape[Any],
+    right: Tape[Any],
     labels: tuple[str, str] = ("6.1", "6.12"),
     goto: Mapping[str, Place] | None = None,
     start: Place = (0, 0),
     theme: str | None = None,
     scale: float = 1,
-) -> LockStep:
-    """Show the same requests on two machines, step by step, with what differs marked; goto and start name steps as `Player` says."""
-    both = LockStep(left, right, labels, goto, start, theme, scale)
+) -> Stepper:
+    """Show the same requests on two machines, step by step; goto and start name steps as `Player` says.
+
+    Of machines with caches the lists of a cache are shown, of others the page maps, with what differs marked.
+    """
+    with_caches = isinstance(left.at(0), SlabMachine) and isinstance(right.at(0), SlabMachine)
+    both = (SlabLockStep if with_caches else LockStep)(left, right, labels, goto, start, theme, scale)
     announce(both)
     return both
 

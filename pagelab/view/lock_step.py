@@ -221,7 +221,7 @@ class LockStep(Stepper):
         self.show_place()
         self.said.value = f'<div class="pagelab-caption">{escape(difference_sentence(self.found, self.names))}</div>'
         for told, name, now in zip(self.told, self.names, self.nows, strict=True):
-            told.value = _told_html(name, self._caption(now))
+            told.value = told_html(name, self._caption(now))
         table = difference_table(self.found, self.names, left.zone.start_pfn)
         self.twin.value = f'<div class="pagelab-compared">{table}</div>'
 
@@ -236,6 +236,7 @@ class LockStep(Stepper):
         self.legend.value = legend(self.theme, self._looks, ("differs", "the same"))
 
 
-def _told_html(name: str, caption: Caption) -> str:
+def told_html(name: str, caption: Caption) -> str:
+    """Return what one of the machines did, as HTML."""
     source = escape(caption.function) if caption.function else "&nbsp;"
     return f'<div class="pagelab-told"><b>{escape(name)}</b> {escape(caption.sentence)}</div><div class="pagelab-source">{source}</div>'
