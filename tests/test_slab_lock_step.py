@@ -1,7 +1,7 @@
 """Two machines with caches under one control: the same requests, and what each keeps of them."""
 
 import pytest
-from runs import outside, overlapping, words
+from runs import outside, overlapping, quads, words
 
 from pagelab.lab import scenario
 from pagelab.view import compare
@@ -54,6 +54,7 @@ def test_nothing_leaves_the_figure_or_stands_on_another(both):
         drawn = {part: both.stage.sources[part].data for part in ("blocks", "marks", "words")}
         assert outside(drawn, WIDTH, both.stage.height) == []
         assert overlapping(words(drawn["words"])) == []
+        assert not [quad for quad in quads(drawn["marks"]) if quad.line == both.theme.ink and quad.line_width], "no slab is shown elsewhere"
 
 
 def test_sheaves_stand_below_cpu_slabs(both):

@@ -61,7 +61,7 @@ def _draw_row(drawing: Drawing, row: ListRow, left: float, y: float, room: float
             drawing.word(x + wide / 2, y + 3 + BAR_HIGH / 2, bar, "quiet", align="center")
         else:
             rect = Rect(x, y + 4, wide, BAR_HIGH)
-            _draw_bar(drawing, rect, bar, bar.pfn == shown, row.at[0] == FULL)
+            _draw_bar(drawing, rect, bar, bar.pfn == shown >= 0, row.at[0] == FULL)
             placed += [(rect.grown(6), bar.pfn)] * (bar.pfn >= 0)
         x += pitch
     if more:
