@@ -43,8 +43,8 @@ def sheaf_rows(cache: KmemCache, act: Any, cpus: Iterable[int]) -> list[ListRow]
     >>> from pagelab.mm.slab_machine import slab_machine
     >>> machine = slab_machine(64, "7.x")
     >>> word = machine.apply(kmalloc_request(512), [])
-    >>> [(row.name, [(bar.name, bar.live, bar.objects) for bar in row.bars]) for row in sheaf_rows(machine.cache("kmalloc-512"), None, [0])]
-    [('cpu 0 sheaves', [('main', 27, 28)]), ('barn', [])]
+    >>> [[(bar.name, bar.live, bar.objects) for bar in row.bars] for row in sheaf_rows(machine.cache("kmalloc-512"), None, [0])]
+    [[('main', 27, 28), ('spare', 0, 28)], []]
     """
     sheaves, rows = cache.sheaves, list[ListRow]()
     if not sheaves.capacity:
