@@ -247,3 +247,10 @@ def test_functions_of_sheaves_are_labelled_as_of_one_fork():
 )
 def test_whole_requests_of_sheaves_and_writes(acts, sentence):
     assert slab_summary(acts).sentence == sentence
+
+
+def test_a_whole_request_to_a_sheaf_names_the_functions_of_the_fork():
+    run = slab("kmalloc 512 x2; kfree @0", kernel="7.x")
+    sources = [slab_summary(run.acts(k)).source("7.x") for k in range(3)]
+    assert [source.split()[0] for source in sources] == ["__pcs_replace_empty_main()", "alloc_from_pcs()", "kfree()"]
+    assert all(source.endswith("7.1, as one fork has it") for source in sources)

@@ -48,7 +48,10 @@ def _allocated(acts: Sequence[Any]) -> Caption:
         return Caption(f"hand out {taken[0].pfn}", text, "___kmalloc_large_node()", SLUB)
     act = given[-1]
     text = f"{_found(acts, act)} The caller receives object {act.obj} of the slab at {act.pfn}."
-    return Caption(f"hand out object {act.obj} of {act.pfn}", text, "slab_alloc_node()" if len(acts) == 2 else "___slab_alloc()", SLUB)
+    function = "slab_alloc_node()" if len(acts) == 2 else "___slab_alloc()"
+    if isinstance(act, Rested):
+        function = "alloc_from_pcs()" if len(acts) == 2 else "__pcs_replace_empty_main()"
+    return Caption(f"hand out object {act.obj} of {act.pfn}", text, function, SLUB)
 
 
 def _found(acts: Sequence[Any], act: Any) -> str:
@@ -83,7 +86,8 @@ def _freed(acts: Sequence[Any]) -> Caption:
     text = text.replace(", and is on no list yet", "") + (f" {slab_caption(acts, acts.index(onto[0])).sentence}" if onto else "")
     for crowd in (act for act in _all(acts, Crowded) if act.yes):
         text += f" {crowd.slabs} slabs were on that list, its limit: they go to the node."
-    return Caption(f"free object {called.obj} of {called.pfn}", text + _gone(acts), "kfree() → do_slab_free()", SLUB)
+    function = "free_to_pcs()" if isinstance(last, Rested) else "do_slab_free()"
+    return Caption(f"free object {called.obj} of {called.pfn}", text + _gone(acts), f"kfree() → {function}", SLUB)
 
 
 def _gone(acts: Sequence[Any]) -> str:
