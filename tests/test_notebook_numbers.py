@@ -219,6 +219,8 @@ def test_sheaves_as_one_fork_has_them():
     cache = SHEAVES.at(1).cache("kmalloc-512")
     assert (cache.sheaves.capacity, cache.slabs, cache.live()) == (28, 4, 1)
     assert (slabinfo_of(end(SHEAVES)), live(SHEAVES, 48)) == ([28, 32], 0)
+    assert (len(SHEAVES.at(24).cache("kmalloc-512").sheaves.cpu[0].main), ALL_FREED.at(1).cache("kmalloc-512").slabs) == (4, 1)
+    assert list(SHEAVES.requests) == list(ALL_FREED.requests), "the two stand beside each other"
     out = slab("kmalloc 512 x24", kernel="7.x")
     assert SlabRun(out, "kfree @20; kfree @3; kmalloc 512 x2", "objects").truth() == ["#3", "#20"]
     remote = slab("kmalloc 512 x4; kmalloc 512 cpu 1", cpus=2, kernel="7.x")
