@@ -215,3 +215,13 @@ def test_no_requests_at_all_show_the_zone():
     trial.requests.value = ""
     assert error(trial) == ""
     assert "16 of 16 pages are free" in trial.text()
+
+
+def test_objects_can_be_tried_too():
+    trial = TryRequests(64, "kmalloc 512 x9; kfree @3", caches=True)
+    assert "kmalloc-512: 2 slabs" in trial.text()
+    trial.requests.value = "kmalloc 512; kfree @1"
+    assert "@1 names no earlier request" in trial.error.value
+    trial.pages.value, trial.requests.value = "128", "kmalloc 100"
+    assert (trial.error.value, trial.player.tape.at(0).zone.end_pfn) == ("", 128)
+    assert "kmalloc-128: 1 slab" in trial.text()

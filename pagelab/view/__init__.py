@@ -88,9 +88,9 @@ def attempt(name: str, task: Task, answer: str | None = None) -> LiveTask:
     return live
 
 
-def try_requests(pages: int = 16, requests: str = "alloc 0; alloc 1; free @0") -> TryRequests:
-    """Show a field to try any requests on a zone of any size."""
-    trial = TryRequests(pages, requests)
+def try_requests(pages: int = 16, requests: str = "alloc 0; alloc 1; free @0", caches: bool = False) -> TryRequests:
+    """Show a field to try any requests on a zone of any size, with caches or without."""
+    trial = TryRequests(pages, requests, caches)
     announce(trial)
     return trial
 

@@ -8,13 +8,11 @@ from ..lab import progress as kept_progress
 from ..lab.exercise import OPEN, Verdict
 from ..lab.progress import Entry
 from ..lab.request import RequestError, parse
-from ..lab.scenario import text
+from ..lab.scenario import slab, text
 from ..lab.task import Task
 from ..mm.units import to_pages
 from .answer import verdict_html
-from .layout import layout
 from .panel import Panel
-from .player import Player
 from .slab_player import player_of
 
 MAX_TRY_PAGES, MAX_TRY_REQUESTS = 1 << 18, 20_000
@@ -113,10 +111,12 @@ class TryRequests(Panel):
     Args:
         pages: pages of the zone, 16 to 262,144.
         requests: as typed.
+        caches: whether the machine has caches, so that kmalloc can be asked too.
     """
 
-    def __init__(self, pages: int = 16, requests: str = "alloc 0; alloc 1; free @0") -> None:
-        self.name = f"try {pages}"
+    def __init__(self, pages: int = 16, requests: str = "alloc 0; alloc 1; free @0", caches: bool = False) -> None:
+        self.name = f"try {pages}{' with caches' * caches}"
+        self._make = slab if caches else text
         kept = kept_progress.load()[0].get(self.name, Entry()).answer.split("\n", 1)
         shown = kept if len(kept) == 2 else [str(pages), requests]
         self.pages = _field("pages", shown[0], "16", "220px")
@@ -127,7 +127,7 @@ class TryRequests(Panel):
         button.add_class("pagelab-main")
         button.on_click(lambda _: self.run())
         super().__init__([self.pages, widgets.HBox([self.requests, button]), self.error, self.place])
-        self.player = Player(text("", 16))
+        self.player = player_of(self._make("", 16))
         self.place.children = [self.player]
         self.run()
         for field in (self.pages, self.requests):
@@ -140,17 +140,17 @@ class TryRequests(Panel):
             pages = to_pages(int(typed) if typed.isascii() and typed.isdigit() else typed)
             if not 16 <= pages <= MAX_TRY_PAGES:
                 raise ValueError(f"{self.pages.value} cannot be tried here: give 16 to {MAX_TRY_PAGES:,} pages, or a size up to 1 GiB")
-            if len(parse(self.requests.value)) > MAX_TRY_REQUESTS:
+            if len(parse(self.requests.value, self.player.tape.names)) > MAX_TRY_REQUESTS:
                 raise ValueError(f"these are more than {MAX_TRY_REQUESTS:,} requests: ask for fewer")
-            tape = text(self.requests.value, pages)
+            tape = self._make(self.requests.value, pages)
         except ValueError as problem:
             self.error.value = _error_html(problem)
             return
         self.error.value = kept_progress.record(self.name, Entry(OPEN, f"{self.pages.value}\n{self.requests.value}"))
-        if self.player.stages[0].where is layout(0, pages):
+        if self.player.tape.at(0).zone.end_pfn == pages:
             self.player.set_tape(tape)
         else:
-            self.player = Player(tape, start=max(len(tape) - 1, 0))
+            self.player = player_of(tape, start=max(len(tape) - 1, 0))
             self.player.renew()
             self.place.children = [self.player]
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import ipywidgets as widgets
+
 from ..lab.caption import span
 from ..lab.slab_usage import Usage
 from ..lab.tape import Tape
@@ -24,6 +26,8 @@ from .slab_stage import arrange_slab, draw_slab_stage
 from .stepper import Place
 from .summary import plural
 from .words import EVENTS, MODEL_LOOKS, html_table
+
+NO_SLAB, MAX_CHOICES = -1, 500
 
 
 class SlabPlayer(Player):
@@ -61,6 +65,30 @@ class SlabPlayer(Player):
         self._run = self._used.strip
         self.slab_stage = arrange_slab(self.tape, self.cache, self._used)
         self._height, self._looks, self._lines, self.stages = self.slab_stage.height, MODEL_LOOKS, (), []
+
+    def _rows(self) -> list[widgets.Widget]:
+        rows = super()._rows()
+        self.choice = widgets.Dropdown(description="Slab shown", options=[("as the run goes", NO_SLAB)])
+        self.choice.observe(self._chosen, "value")
+        at = rows.index(self.stage_widget)
+        return [*rows[:at], self.choice, *rows[at:]]
+
+    def show(self) -> None:
+        """Show the present position, and offer the slabs that there are."""
+        super().show()
+        cache = self._slabs.cache
+        slabs = {state.pfn: f"{span(state.pfn, state.order)}: {state.place}" for state in map(cache.slab, cache.numbers()[:MAX_CHOICES])}
+        if self.selected is not None:
+            slabs.setdefault(self.selected, f"page {self.selected}: no slab now")
+        self._muted = True
+        self.choice.options = [("as the run goes", NO_SLAB), *((text, pfn) for pfn, text in sorted(slabs.items()))]
+        self.choice.value = NO_SLAB if self.selected is None else self.selected
+        self._muted = False
+
+    def _chosen(self, change: Any) -> None:
+        if not self._muted:
+            self.selected = None if change["new"] == NO_SLAB else change["new"]
+            self.show()
 
     def _look(self) -> None:
         k = self.k
