@@ -21,7 +21,8 @@ def test_a_free_to_a_full_slab():
         ("ask: free object 3 of 0", "A caller frees object 3 of the slab at 0, kmalloc-512.", "kfree()"),
         (
             "object 3 to the slab at 0",
-            "Object 3 goes to the head of the own freelist of the slab at 0. That was empty: the slab was full, and is on no list yet.",
+            "Object 3 of the slab at 0 goes to the head of the slab's own freelist. "
+            "That was empty: the slab was full, and is on no list yet.",
             "__slab_free()",
         ),
         (
@@ -63,7 +64,8 @@ def test_a_crowded_list_goes_to_the_node_and_what_is_too_much_goes_back():
     assert "The slab at 7 is empty. Its node keeps 5 partial slabs and has 5: this one goes back to the page allocator." in said
     assert said.count("The slab at 0 is a slab no more. Page 0 goes back to the page allocator.") == 1
     assert summary(tape.acts(len(tape) - 1)).sentence == (
-        "Object 0 goes to the head of the own freelist of the slab at 13. That was empty: the slab was full. The slab at 13 goes to the "
+        "Object 0 of the slab at 13 goes to the head of the slab's own freelist. That was empty: the slab was full. The slab at 13 "
+        "goes to the "
         "head of cpu 0's partial list, with its free object. 13 slabs were on that list, its limit: they go to the node. 8 empty slabs go "
         "back to the page allocator: 8 pages."
     )
@@ -115,7 +117,8 @@ def test_what_is_asked_for(requests, sentence):
         ),
         (
             "kmalloc 512 x16; kfree @4 cpu 1",
-            "Object 4 goes to the head of the own freelist of the slab at 0. The slab is a cpu slab, whose CPU will look here when its own "
+            "Object 4 of the slab at 0 goes to the head of the slab's own freelist. "
+            "The slab is a cpu slab, whose CPU will look here when its own "
             "freelist is empty.",
         ),
         ("kmalloc 8193", "8,193 bytes are too many for a cache: pages 0-3 come straight from the page allocator."),
@@ -188,7 +191,7 @@ def test_every_act_of_any_run_is_put_into_words(moves, kind):
 
 
 WRONG = [
-    (Drawn("c", 8, 1), "The head of the own freelist of the slab at 8 is object 1: it is handed out."),
+    (Drawn("c", 8, 1), "Object 1 of the slab at 8 is the head of the slab's own freelist: it is handed out."),
     (Rested("c", 8, 1, False), "Object 1 of the slab at 8 goes into the CPU's main sheaf. For its slab it is still in use."),
     (Rested("c", 8, 1, True), "The last object in the CPU's main sheaf is object 1 of the slab at 8. The caller receives it."),
     (Stained("c", 4096 + 512, 2, 0x41), "2 bytes that belong to no object in use are written: page 1, from byte 512 on, 0x41."),

@@ -129,7 +129,12 @@ def test_a_shrink_that_gives_everything_back():
 
 
 def test_a_slab_is_chosen_without_a_mouse(player):
-    assert [text for text, _ in player.choice.options] == ["as the run goes", "page 0: cpu partial", "page 1: on no list", "page 2: cpu slab"]
+    assert [text for text, _ in player.choice.options] == [
+        "as the run goes",
+        "page 0: cpu partial",
+        "page 1: on no list",
+        "page 2: cpu slab",
+    ]
     player.choice.value = 2
     assert player.selected == 2
     assert "page 2: cpu 0 slab, 4 of 8 objects in use" in words_of(player)

@@ -48,7 +48,7 @@ def slab_caption(acts: Sequence[Any], i: int) -> Caption:
     >>> from pagelab.lab import scenario
     >>> acts = scenario.slab("kmalloc 512 x9; kfree @3").acts(9)
     >>> slab_caption(acts, 1).sentence
-    'Object 3 goes to the head of the own freelist of the slab at 0. That was empty: the slab was full, and is on no list yet.'
+    "Object 3 of the slab at 0 goes to the head of the slab's own freelist. That was empty: the slab was full, and is on no list yet."
     """
     act, called = acts[i], acts[0]
     match act:
@@ -173,10 +173,10 @@ def _object(act: Any, after: Sequence[Any]) -> Caption:
             text = f"The slab at {pfn} is the cpu slab. Object {obj} goes to the head of cpu {cpu}'s freelist: it will be handed out next."
             return Caption(f"object {obj} to cpu {cpu}'s freelist", text, "do_slab_free()", SLUB)
         case Drawn(_, pfn, obj):
-            text = f"The head of the own freelist of the slab at {pfn} is object {obj}: it is handed out."
+            text = f"Object {obj} of the slab at {pfn} is the head of the slab's own freelist: it is handed out."
             return Caption(f"hand out object {obj} of {pfn}", text, "alloc_single_from_partial()", SLUB)
         case Put(_, pfn, obj):
-            text = f"Object {obj} goes to the head of the own freelist of the slab at {pfn}. {_put(act, after)}"
+            text = f"Object {obj} of the slab at {pfn} goes to the head of the slab's own freelist. {_put(act, after)}"
             return Caption(f"object {obj} to the slab at {pfn}", text, "__slab_free()", SLUB)
     if act.awake:
         text = f"The last object in the CPU's main sheaf is object {act.obj} of the slab at {act.pfn}. The caller receives it."
