@@ -6,7 +6,8 @@ from slab_runs import KINDS, held_by_callers, slab_kinds, slab_run
 from pagelab.lab.tape import Tape
 from pagelab.mm.slab_call import cache_request, kfree_request, kmalloc_request
 from pagelab.mm.slab_machine import slab_machine
-from pagelab.view.cache_usage import default_cache, slabinfo_counts, usage, usage_line, usage_parts
+from pagelab.mm.slub import get_slabinfo
+from pagelab.view.cache_usage import default_cache, usage, usage_line, usage_parts
 from pagelab.view.cache_usage import slab_run as run_of
 from pagelab.view.slab_columns import slab_moment
 
@@ -27,7 +28,7 @@ def test_what_is_asked_for_used_and_held_at_every_step(kind):
         assert used.held == (zone.end_pfn - zone.start_pfn - zone.nr_free_pages()) * 4096, "nobody else has pages"
         assert sum(size for _, size, _ in usage_parts(used)) == used.held
         assert all(size >= 0 for _, size, _ in usage_parts(used))
-        active, total = counts = slabinfo_counts(now.cache)
+        active, total = counts = get_slabinfo(now.cache)
         assert usage_line(used, counts).endswith(f"slabinfo {active} {total}")
         assert len(held) <= active <= total
 
@@ -46,7 +47,7 @@ def test_what_slabinfo_says_is_not_what_is_in_use(out, freed, slabinfo, held):
     tape = Tape(slab_machine(64)).then([kmalloc_request(512)] * out).then([kfree_request(i) for i in range(freed)])
     now = slab_moment(tape, len(tape), 0, "kmalloc-512")
     used = usage(now, run_of(tape, "kmalloc-512"))
-    assert slabinfo_counts(now.cache) == slabinfo
+    assert get_slabinfo(now.cache) == slabinfo
     assert (used.held, used.objects) == (held * 4096, out - freed)
 
 

@@ -11,6 +11,7 @@ from ..mm.slab_call import kfree_request, kmalloc_request
 from ..mm.slab_common import kmalloc_index, kmalloc_name, kmalloc_size
 from ..mm.slab_layout import Layout, slab_layout
 from ..mm.slab_machine import SlabMachine
+from ..mm.slub import get_slabinfo
 from ..mm.units import PAGE_SIZE
 from .form import REFUSAL
 from .request import verb_of
@@ -29,15 +30,11 @@ def slabinfo_of(machine: SlabMachine) -> list[int]:
     Returns:
         active_objs and num_objs: free objects are subtracted only where their slab is on a node's partial list.
 
-    Source: get_slabinfo, mm/slub.c, 6.12.
-
     >>> slabinfo_of(slab("kmalloc 512 x3; kfree @0").at(4))
     [8, 8]
     """
-    slabs = [(cache, number) for cache in machine.caches for number in cache.numbers()]
-    total = sum(cache.objects[number] for cache, number in slabs)
-    free = sum(cache.objects[number] - cache.inuse[number] for cache, number in slabs if cache.place[number] == NODE_PARTIAL)
-    return [total - free, total]
+    counts = [get_slabinfo(cache) for cache in machine.caches]
+    return [sum(active for active, _ in counts), sum(total for _, total in counts)]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 from ..lab.slab_usage import Usage, usage_of
 from ..lab.tape import Tape
 from ..mm.allocator import REFUSED
-from ..mm.slab import OBJECT, PAGE_BITS, KmemCache
+from ..mm.slab import OBJECT, PAGE_BITS
 from ..mm.slab_call import KFREE, SLAB_VERBS, VERB_SHIFT, unpack_slab
 from ..mm.slab_common import KmallocType, kmalloc_index, kmalloc_name
 from ..mm.slab_layout import Slab
@@ -20,7 +20,7 @@ USED, SLACK = USED_LOOKS[0], USED_LOOKS[0]._replace(hatch="right_diagonal_line")
 SLAB_SAYS = Says("pages held", "at most", "objects in use", "0 to", "pages held", "objects in use")
 
 
-class SlabRun(NamedTuple):
+class CacheRun(NamedTuple):
     """A whole run, as far as one cache goes: its Strip, the bytes asked for before each request and at the end, the CPUs that play a part,
     and the length of the longest list."""
 
@@ -30,7 +30,7 @@ class SlabRun(NamedTuple):
     longest: int
 
 
-def usage(now: SlabMoment, run: SlabRun) -> Usage:
+def usage(now: SlabMoment, run: CacheRun) -> Usage:
     """Return where the bytes of the cache are at a moment.
 
     >>> from pagelab.mm.slab_call import kmalloc_request
@@ -47,19 +47,7 @@ def usage(now: SlabMoment, run: SlabRun) -> Usage:
     return usage_of(machine, now.cache.name, run.asked[k + after])
 
 
-def slabinfo_counts(cache: KmemCache) -> tuple[int, int]:
-    """Return what slabinfo says of a cache: objects that count as active, and all; only those free on nodes' partial lists do not count.
-
-    >>> from pagelab.mm.slab_machine import slab_machine
-    >>> slabinfo_counts(slab_machine(64).cache("kmalloc-512"))
-    (0, 0)
-    """
-    slabs = [cache.slab(number) for number in cache.numbers()]
-    total = sum(slab.objects for slab in slabs)
-    return total - sum(len(slab.freelist) for slab in slabs if slab.place == "node partial"), total
-
-
-def slab_run(tape: Tape[SlabMachine], name: str, points: int = 400) -> SlabRun:
+def slab_run(tape: Tape[SlabMachine], name: str, points: int = 400) -> CacheRun:
     """Run a tape once and note the pages that a cache holds, its objects in use and the bytes asked for.
 
     Args:
@@ -93,7 +81,7 @@ def slab_run(tape: Tape[SlabMachine], name: str, points: int = 400) -> SlabRun:
     refused = np.flatnonzero(np.asarray(tape.received) == REFUSED)
     most = max(live)
     run = Strip(np.array(steps), np.array(pages), np.array(live), refused, max(pages), most + 1, SLAB_SAYS)
-    return SlabRun(run, asked, tuple(sorted(cpus)), longest)
+    return CacheRun(run, asked, tuple(sorted(cpus)), longest)
 
 
 def default_cache(tape: Tape[SlabMachine]) -> str:
@@ -131,7 +119,7 @@ def usage_parts(used: Usage) -> list[tuple[str, int, Look]]:
 
 
 def usage_line(used: Usage, slabinfo: tuple[int, int]) -> str:
-    """Tell how memory is used in a line; slabinfo is what `slabinfo_counts` returns.
+    """Tell how memory is used in a line; slabinfo is what `get_slabinfo` returns.
 
     >>> usage_line(Usage(300, 212, 3584, 0, 1, 1, 1, 1, 0), (8, 8))
     'asked 300 B, in slots 512 B, held 4,096 B; slabinfo 8 8'

@@ -12,8 +12,9 @@ import ipywidgets as widgets
 from ..lab.caption import Caption, captions
 from ..lab.request import to_text
 from ..lab.tape import Tape
+from ..mm.slub import get_slabinfo
 from .cache_lists import cache_lists_height, draw_cache_lists
-from .cache_usage import default_cache, slab_run, slabinfo_counts, usage, usage_line
+from .cache_usage import default_cache, slab_run, usage, usage_line
 from .drawing import Drawing
 from .live_figure import Canvas
 from .lock_step import told_html
@@ -106,7 +107,7 @@ class SlabLockStep(Stepper):
         for side, now in enumerate(self.nows):
             top, used = self._tops[side], usage(now, self._runs[side])
             drawing.word(0, top + 14, self.names[side], "ink", 13, bold=True)
-            drawing.word(WIDTH, top + 14, usage_line(used, slabinfo_counts(now.cache)), "ink", align="right")
+            drawing.word(WIDTH, top + 14, usage_line(used, get_slabinfo(now.cache)), "ink", align="right")
             draw_cache_lists(drawing, rows[side], now.cache.stride, longest, -1, top + HEAD)
         self.stage.show(drawing)
         self.show_place()

@@ -9,7 +9,8 @@ from ..lab.caption import span
 from ..lab.slab_usage import Usage
 from ..lab.tape import Tape
 from ..mm.slab_machine import SlabMachine
-from .cache_usage import default_cache, slab_run, slabinfo_counts, usage, usage_line
+from ..mm.slub import get_slabinfo
+from .cache_usage import default_cache, slab_run, usage, usage_line
 from .drawing import Drawing
 from .player import Player
 from .sheaf_rows import ListRow
@@ -121,7 +122,7 @@ class SlabPlayer(Player):
 
 def slab_sentence(now: SlabMoment, used: Usage) -> str:
     """Say in some sentences what a cache holds at a moment."""
-    counts = slabinfo_counts(now.cache)
+    counts = get_slabinfo(now.cache)
     line, objects = usage_line(used, counts), f"{used.objects:,} of {plural(counts[1], 'object')} in use"
     slabs = f"{now.cache.name}: {plural(used.slabs, 'slab')} on {plural(used.pages, 'page')}, {objects}."
     kept = f"{plural(used.pinned, 'page')} kept by objects in use beside free ones, {used.empty:,} of empty slabs."

@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 from ..lab.tape import Tape
 from ..mm.slab_machine import SlabMachine
+from ..mm.slub import get_slabinfo
 from .cache_lists import Placed, cache_lists_height, draw_cache_lists
-from .cache_usage import SlabRun, slabinfo_counts, usage, usage_parts
+from .cache_usage import CacheRun, usage, usage_parts
 from .drawing import Drawing, Rect
 from .layout import Layout, layout
 from .page_map import draw_map
@@ -32,7 +33,7 @@ class SlabStage(NamedTuple):
     height: float
 
 
-def arrange_slab(tape: Tape[SlabMachine], name: str, run: SlabRun) -> SlabStage:
+def arrange_slab(tape: Tape[SlabMachine], name: str, run: CacheRun) -> SlabStage:
     """Find a place for everything that is shown of a cache; it stays there through the run.
 
     >>> from pagelab.mm.slab_machine import slab_machine
@@ -48,7 +49,7 @@ def arrange_slab(tape: Tape[SlabMachine], name: str, run: SlabRun) -> SlabStage:
     return SlabStage(cpus, lists, pages, layout(zone.start_pfn, zone.end_pfn - zone.start_pfn) if small else None, pages + PAGES_HIGH)
 
 
-def draw_slab_stage(drawing: Drawing, stage: SlabStage, now: SlabMoment, run: SlabRun, selected: int | None) -> list[Placed]:
+def draw_slab_stage(drawing: Drawing, stage: SlabStage, now: SlabMoment, run: CacheRun, selected: int | None) -> list[Placed]:
     """Draw all that is shown of a moment; return where each slab stands on the lists, and its first page."""
     slab = shown_slab(now, slab_in_focus(now) if selected is None else selected)
     pfn = slab.pfn if slab else -1
@@ -79,9 +80,9 @@ def _draw_pages(drawing: Drawing, where: Layout, now: SlabMoment, shown: int, to
                     drawing.ring(Rect(LEFT + x + 1, top + y + 1, w - 2, h - 2), "selected")
 
 
-def _draw_usage(drawing: Drawing, now: SlabMoment, run: SlabRun, left: float, top: float, width: float) -> None:
+def _draw_usage(drawing: Drawing, now: SlabMoment, run: CacheRun, left: float, top: float, width: float) -> None:
     """Draw what is held as a bar, and say what it is for."""
-    used, (active, total) = usage(now, run), slabinfo_counts(now.cache)
+    used, (active, total) = usage(now, run), get_slabinfo(now.cache)
     drawing.word(left, top + 12, "What the slabs hold", "ink", 13, bold=True)
     drawing.word(left + width, top + 12, f"{used.held:,} B", "ink", bold=True, align="right")
     x = left
