@@ -51,6 +51,7 @@ CSS = """
   font-family: Helvetica, Arial, sans-serif; font-weight: normal; }
 .pagelab-table td, .pagelab-table th { padding: 0 1em 0 0; white-space: normal; }
 .pagelab-table td, .pagelab-table th[scope="row"] { border-top: 1px solid var(--line); color: var(--ink); }
+.pagelab .pagelab-words td, .pagelab .pagelab-words th { text-align: left; vertical-align: top; }
 .pagelab-scores td, .pagelab-slabinfo td { text-align: right; }
 .pagelab-scores td:last-child, .pagelab-slabinfo td:last-child { text-align: left; white-space: nowrap; }
 .pagelab-rest { display: inline-block; height: .7em; box-sizing: border-box; border: solid var(--quiet); border-width: 1px 0;
