@@ -125,8 +125,9 @@ def slab_sentence(now: SlabMoment, used: Usage) -> str:
     counts = get_slabinfo(now.cache)
     line, objects = usage_line(used, counts), f"{used.objects:,} of {plural(counts[1], 'object')} in use"
     slabs = f"{now.cache.name}: {plural(used.slabs, 'slab')} on {plural(used.pages, 'page')}, {objects}."
-    kept = f"{plural(used.pinned, 'page')} kept by objects in use beside free ones, {used.empty:,} of empty slabs."
-    return f"{slabs} {line[0].upper()}{line[1:]}. {kept}"
+    pinned = f" {plural(used.pinned, 'page')} pinned: some objects there are free, and others in use keep them." if used.pinned else ""
+    empty = f" {plural(used.empty, 'page')} in slabs without an object in use." if used.empty else ""
+    return f"{slabs} {line[0].upper()}{line[1:]}.{pinned}{empty}"
 
 
 def lists_table(rows: Sequence[ListRow]) -> str:
