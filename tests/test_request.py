@@ -131,6 +131,8 @@ def fails(do, marked, problem):
         ("free <@67108864>", "@67108864 does not exist: give 0..67108863"),
         ("free 1 <2>", "'2' does not belong here"),
         ("free 1 <x2>", "'x2' does not belong here"),
+        ("free <@3-1>", "'@3-1' cannot be read: write the lower number first"),
+        ("free <@1..3>", "'@1..3' cannot be read: several requests are written as @4-6"),
     ],
 )
 def test_an_error_points_at_the_word(marked, problem):
@@ -187,6 +189,8 @@ WORDS = [
     "x",
     "@0",
     "@",
+    "@0-2",
+    "@2-0",
     "cpu",
     "node",
     "movable",

@@ -40,6 +40,7 @@ def test_what_is_printed_is_read_back(requests):
         ("kmem_cache_alloc Acpi-State x2 cpu 3", [cache_request("kmem_cache_alloc", 3, 3)] * 2),
         ("kmem_cache_alloc x3 x3; kmem_cache_alloc cpu cpu 1", [*[cache_request("kmem_cache_alloc", 4)] * 3, 0x20400005]),
         ("kfree @3 cpu 1; kmem_cache_free @0x10", [kfree_request(3, 1), kfree_request(16)]),
+        ("kfree @4-6; kmem_cache_free @2-2 cpu 1", [*map(kfree_request, (4, 5, 6)), kfree_request(2, 1)]),
         ("shrink cred\nwrite @2 72", [cache_request("shrink", 2), write_request(2, 72)]),
         ("alloc 0; kmalloc 8; free @0", [alloc_request(0), kmalloc_request(8), free_received(0)]),
     ],
@@ -92,6 +93,14 @@ def fails(do, marked, problem):
         ("kfree <3>", "'3' is not @ and the number of a request"),
         ("kfree <@16777216>", "@16777216 does not exist: give 0..16777215"),
         ("kfree @1 <x2>", "'x2' does not belong here"),
+        ("kfree @0; kfree <@7-1>", "'@7-1' cannot be read: write the lower number first, and up to 1,000,000 requests"),
+        ("kfree <@0-16777216>", "'@0-16777216' cannot be read"),
+        ("kfree <@0-1000000>", "up to 1,000,000 requests"),
+        ("kfree <@4..@7> cpu 1", "'@4..@7' cannot be read: several requests are written as @4-6"),
+        ("kfree <@4-@7>", "several requests are written as @4-6"),
+        ("kfree <@4-7-9>", "several requests are written as @4-6"),
+        ("kfree @4 <-> 7", "'-' does not belong here"),
+        ("write <@4-6> 8", "'@4-6' is not @ and the number of a request"),
         ("shrink cred <cpu> 1", "'cpu' does not belong here"),
         ("write @0 <16384>", "a length of 16384 does not exist: give 0..16383"),
         ("write <@16384> 1", "@16384 does not exist: give 0..16383"),
@@ -125,6 +134,8 @@ def test_a_machine_without_caches_has_no_request_for_objects():
     ("marked", "problem"),
     [
         ("kmalloc 8; kfree @0; kfree <@0>", ""),
+        ("kmalloc 8 x4; kfree @2; kfree <@1-3> ", ""),
+        ("kmalloc 8 x4; kfree <@2-4>", "@4 cannot be given to kfree: request 4 was no allocation of an object"),
         ("kmalloc 8 cpu <1>", "cpu 1"),
         ("kmalloc 8; kfree @0 cpu <2>", "cpu 2"),
         ("kmalloc 8; kfree <@1>", "@1 names no earlier request"),
@@ -141,3 +152,20 @@ def test_a_tape_reads_and_writes_the_names_of_its_machine():
     assert tape.names[-2:] == ["cred", "bio"]
     machine = tape.at(2)
     assert [machine.object_at(word) for word in tape.received[:2]] == [("cred", 0, 0), ("cred", 0, 1)]
+
+
+def test_a_range_of_frees_is_each_of_them():
+    one_by_one = slab("kmalloc 512 x8; kfree @1; kfree @2; kfree @3; kfree @5 cpu 1", cpus=2)
+    assert slab("kmalloc 512 x8; kfree @1-3; kfree @5-5 cpu 1", cpus=2).requests == one_by_one.requests
+
+
+def test_what_a_task_does_not_allow_is_pointed_at():
+    allowed = ["kmalloc", "kfree"]
+    assert [parsed.request for parsed in parse("kmalloc 8; kmem_cache_free @0", NAMES, allowed)] == [kmalloc_request(8), kfree_request(0)]
+    wrong = [
+        ("kmalloc 8; <alloc> 0", "'alloc' is not allowed: this task allows only kmalloc and kfree"),
+        ("kfree @0; <abc> 1", "'abc' is no request: write kmalloc or kfree"),
+    ]
+    for marked, problem in wrong:
+        fails(lambda text: parse(text, NAMES, allowed), marked, problem)
+    fails(lambda text: parse(text, NAMES, ["free"]), "<abc>", "'abc' is no request: write free")

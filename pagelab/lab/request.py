@@ -2,7 +2,7 @@
 
     alloc ORDER [unmovable|movable|reclaimable] [dma|dma32|highmem] [atomic] [cpu N] [node N] [xN]
     alloc_exact PAGES     with the same words after it
-    free @K [cpu N]       what request K received
+    free @K [cpu N]       what request K received; @4-6 frees what requests 4, 5 and 6 received, in this order
     free PFN [cpu N]      decimal or 0x...
     drain [cpu N]         the per-CPU lists, of one CPU or of all
     compact
@@ -12,7 +12,7 @@ and on a machine with caches
 
     kmalloc SIZE [reclaimable|dma|account] [cpu N] [xN]
     kmem_cache_alloc NAME [cpu N] [xN]
-    kfree @K [cpu N]      what request K received; kmem_cache_free is the same
+    kfree @K [cpu N]      what request K received, or @4-6; kmem_cache_free is the same
     shrink NAME
     write @K SIZE         who holds that object writes so many bytes, from its start
 
@@ -113,15 +113,16 @@ class _Words:
         return value
 
 
-def parse(text: str, names: Sequence[str] = ()) -> list[Parsed]:
+def parse(text: str, names: Sequence[str] = (), only: Sequence[str] = ()) -> list[Parsed]:
     """Read requests.
 
     Args:
         text: requests separated by `;` or new lines; empty ones are passed over.
         names: of the caches, as the machine has them; a machine without caches has none, and no request for objects.
+        only: the first words of the requests that a task allows; none for any.
 
     Returns:
-        A Parsed for each request; `x16` makes sixteen.
+        A Parsed for each request; `x16` makes sixteen, and `@4-6` three.
 
     Raises:
         RequestError: names the word that is not understood, and points at it.
@@ -137,14 +138,17 @@ def parse(text: str, names: Sequence[str] = ()) -> list[Parsed]:
             continue
         verb = words.peek()
         if verb not in verbs:
-            known = f"write {', '.join([*verbs][:-1])} or {[*verbs][-1]}"
-            raise words.error(f"{words.shown()} is no request{' here' * (verb in _SLAB_VERBS)}: {known}")
+            *some, last = only or verbs
+            known = f"{', '.join(some)}{' or ' * bool(some)}{last}"
+            raise words.error(f"{words.shown()} is no request{' here' * (verb in _SLAB_VERBS)}: write {known}")
+        if only and verbs[verb] not in [verbs[allowed] for allowed in only]:
+            raise words.error(f"{words.shown()} is not allowed: this task allows only {' and '.join(only)}")
         words.at = 1
-        request, repeat = verbs[verb](words)
+        request, repeat = verbs[verb](words)  # frees of a range are of one request after another
         if words.at < len(words.words):
             raise words.error(f"{words.shown()} does not belong here")
         place = words.words[words.subject]
-        found.extend([Parsed(request, place[1], place[2])] * repeat)
+        found.extend(Parsed(request + k * ("free" in verb), place[1], place[2]) for k in range(repeat))
         if len(found) > MAX_REPEAT:
             raise words.error(f"these are more than {MAX_REPEAT:,} requests: ask for fewer", 0)
     return found
@@ -214,7 +218,8 @@ def _cpu(words: _Words) -> int | None:
 
 def _free(words: _Words) -> tuple[int, int]:
     if words.peek().startswith("@"):
-        return free_received(words.number("@ and the number of a request", "@", NUMBER_END, "@"), _cpu(words) or 0), 1
+        first, count = _received_all(words, NUMBER_END)
+        return free_received(first, _cpu(words) or 0), count
     return free_request(words.number("a pfn, or @ and the number of a request", "pfn ", NUMBER_END), _cpu(words) or 0), 1
 
 
@@ -263,7 +268,8 @@ def _kmem_cache_alloc(words: _Words) -> tuple[int, int]:
 
 
 def _kfree(words: _Words) -> tuple[int, int]:
-    return kfree_request(_received(words, KFREE_NUMBER + 1), _cpu(words) or 0), 1
+    first, count = _received_all(words, KFREE_NUMBER + 1)
+    return kfree_request(first, _cpu(words) or 0), count
 
 
 def _shrink(words: _Words) -> tuple[int, int]:
@@ -280,6 +286,19 @@ def _received(words: _Words, end: int) -> int:
     if words.peek() and not words.peek().startswith("@"):
         raise words.error(f"{words.shown()} is not {what}")
     return words.number(what, "@", end, "@")
+
+
+def _received_all(words: _Words, end: int) -> tuple[int, int]:
+    """Take @ and the number of a request, or of the first and the last of several; return the first, and how many."""
+    if not (found := re.fullmatch(r"@([0-9]{1,18})-([0-9]{1,18})", words.peek())):
+        if re.match(r"@[0-9].*[-.@]", words.peek()):
+            raise words.error(f"{words.shown()} cannot be read: several requests are written as @4-6")
+        return _received(words, end), 1
+    first, last = map(int, found.groups())
+    if not first <= last < end or last - first >= MAX_REPEAT:
+        raise words.error(f"{words.shown()} cannot be read: write the lower number first, and up to {MAX_REPEAT:,} requests")
+    words.at += 1
+    return first, last - first + 1
 
 
 def _cache(words: _Words) -> int:

@@ -7,7 +7,7 @@ from ..mm.machine import Machine
 from ..mm.units import MAX_PAGE_ORDER
 from ..mm.zone import MIGRATETYPES, MOVABLE, UNMOVABLE
 from .exercise import NOT_YET, OPEN, RIGHT, Verdict
-from .request import RequestError, parse, to_text, verb_of
+from .request import parse, to_text
 from .scenario import give_back, one_zone, text
 from .tape import Tape
 
@@ -56,9 +56,7 @@ class Task:
         Raises:
             RequestError: a request cannot be read or done, or this task does not allow it; nothing is done.
         """
-        for parsed in parse(requests, self.tape.names):
-            if self.only and verb_of(parsed.request) not in self.only.split():
-                raise RequestError(f"this task allows only {' and '.join(self.only.split())}", requests, parsed.start, parsed.end)
+        parse(requests, self.tape.names, self.only.split())
         self.tape = self.tape.then(requests)
         return self.verdict()
 
