@@ -9,11 +9,13 @@ from pagelab.lab.tape import Tape
 from pagelab.mm.machine import NOTHING, REFUSED
 from pagelab.mm.page_alloc import boot
 from pagelab.mm.sheaf_act import SHEAF_ACTS, BarnGiven, BarnTaken, Flushed, Refilled, Rested, SheafAdded, SheafDropped, SheafSwapped
+from pagelab.mm.slab import NODE_PARTIAL
 from pagelab.mm.slab_act import SLAB_ACTS, Called, Carved, Enlisted
 from pagelab.mm.slab_call import cache_request, kfree_request, kmalloc_request
 from pagelab.mm.slab_layout import Slab
 from pagelab.mm.slab_machine import SlabMachine, slab_machine
 from pagelab.mm.slab_rules import rules_of
+from pagelab.mm.slub import new_slab
 
 KILO = "kmalloc-1k"  # 8 objects of 1 KiB in order 1, 12 in a sheaf
 
@@ -215,3 +217,17 @@ def test_every_act_of_sheaves_happens():
     for k in range(len(tape)):
         seen |= {type(act) for act in tape.acts(k)}
     assert {SheafSwapped, SheafAdded, BarnTaken, BarnGiven, Flushed, SheafDropped, Refilled, Rested} <= seen
+
+
+def test_slabs_that_a_refill_did_not_need_are_first_again_in_their_order():
+    machine = slab_machine(4096, "7.x")
+    cache = machine.cache(KILO)
+    few, many = [new_slab(machine, cache, 0) for _ in range(2)], [new_slab(machine, cache, 0) for _ in range(2)]
+    for slab in few:
+        for _ in range(cache.layout.objects - 1):
+            cache.draw(slab)
+    for slab in (*few, *many):
+        cache.enlist(slab, NODE_PARTIAL, 0, tail=True)
+    machine.apply(kmalloc_request(1024), [])
+    assert [*cache.node[0].partial] == [*few, many[0]]
+    assert [len(cache.slab(slab).freelist) for slab in (*few, *many)] == [1, 1, 4, 0]

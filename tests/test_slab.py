@@ -124,3 +124,16 @@ def test_a_snapshot_brings_everything_back(steps, drawn):
     assert list(map(other.slab, other.numbers())) == list(map(one.slab, one.numbers()))
     assert [other.pop(0), other.slabs, other.carved] == [one.pop(0), one.slabs, one.carved]
     validate_cache(other)
+
+
+def test_what_a_cpu_slab_loses_was_in_use_for_the_slab_before():
+    one = cache()
+    slab = one.carve(0, 0)
+    one.load(0, slab)
+    one.sever(slab, 2)
+    assert one.slab(slab)[3:] == (8, 0, "cpu slab", 0, (), (0, 1, 2))
+    other = one.carve(1, 0)
+    one.enlist(other, NODE_PARTIAL, 0)
+    one.sever(other, 2)
+    assert (one.inuse[other], one.slab(other).freelist) == (5, (0, 1, 2))
+    validate_cache(one)

@@ -16,7 +16,7 @@ from pagelab.mm.slab import OBJECT
 from pagelab.mm.slab_call import cache_request, kfree_request, kmalloc_request
 from pagelab.mm.slab_layout import Slab, slab_debug
 from pagelab.mm.slab_machine import SlabMachine, slab_machine
-from pagelab.mm.zone import MOVABLE, Zone
+from pagelab.mm.zone import MOVABLE, RECLAIMABLE, UNMOVABLE, Zone
 
 
 def run(machine, *requests):
@@ -236,3 +236,30 @@ def test_five_million_requests(kernel):
         if not n % 20_000:
             machine.validate()
     machine.validate()
+
+
+def test_large_blocks_are_of_the_type_and_zone_that_was_asked():
+    machine = SlabMachine(boot_machine([(256, 16384)]).zones)
+    words = run(machine, *(kmalloc_request(9000, kind=kind) for kind in range(3)))
+    blocks = [machine.zones[machine.zone_of(pfn)].block(pfn) for pfn in ((word - OBJECT) // 512 for word in words)]
+    assert [block.mt for block in blocks] == [UNMOVABLE, RECLAIMABLE, UNMOVABLE]
+    assert [machine.zones[machine.zone_of(block.head)].name for block in blocks] == ["DMA32", "DMA32", "DMA"]
+
+
+def test_a_cache_of_dma32_takes_its_pages_below_4_gib():
+    machine = SlabMachine([boot(1024, 4096, "DMA32"), boot(1024, 1 << 20, "Normal")])
+    machine.kmem_cache_create("low", 512, flags=Slab.CACHE_DMA32)
+    (word,) = run(machine, cache_request("kmem_cache_alloc", 52))
+    assert machine.zones[machine.zone_of(machine.object_at(word)[1])].name == "DMA32"
+
+
+def test_a_state_brought_back_knows_its_large_blocks_and_slabs():
+    machine = slab_machine(64)
+    received = run(machine, kmalloc_request(9000), kmalloc_request(100), alloc_request(0))
+    again = machine.blank()
+    again.restore(machine.snapshot())
+    assert again.snapshot() == machine.snapshot()
+    assert (again.large, again.object_at(received[1])) == (machine.large, machine.object_at(received[1]))
+    again.validate()
+    again.apply(kfree_request(0), received)
+    assert machine.large == {(received[0] - OBJECT) // 512}

@@ -10,8 +10,8 @@ from pagelab.mm.act import Asked
 from pagelab.mm.call import alloc_request
 from pagelab.mm.page_alloc import hand_over
 from pagelab.mm.slab import CPU_PARTIAL, NODE_PARTIAL
-from pagelab.mm.slab_act import Carved, Loaded
-from pagelab.mm.slab_call import kfree_request, kmalloc_request
+from pagelab.mm.slab_act import Carved, Discarded, Loaded
+from pagelab.mm.slab_call import cache_request, kfree_request, kmalloc_request
 from pagelab.mm.slab_common import kmalloc_index, kmalloc_name
 from pagelab.mm.slab_layout import Slab
 from pagelab.mm.slab_machine import SlabMachine, slab_machine
@@ -115,6 +115,15 @@ def test_shrink_gives_all_empty_slabs_back_and_sorts_the_others():
     assert [cache.slab(slab).pfn for slab in cache.node[0].partial] == [9, 2, 3, 1]
     assert 0 not in slabs(machine)
     machine.validate()
+
+
+def test_shrink_gives_the_empty_slabs_back_last_first():
+    machine = slab_machine(64)
+    cache = machine.cache("kmalloc-512")
+    for slab in [new_slab(machine, cache, 0) for _ in range(3)]:
+        cache.enlist(slab, NODE_PARTIAL, 0, tail=True)
+    acts = machine.acts(cache_request("shrink", machine.names.index("kmalloc-512")), [])
+    assert [act.pfn for act in acts if isinstance(act, Discarded)] == [2, 1, 0]
 
 
 SIZES = st.sampled_from([8, 64, 96, 192, 256, 512, 1024, 2048, 4096, 8192])
