@@ -126,4 +126,6 @@ def test_a_slab_in_hand_says_so():
     carved = next(i for i, act in enumerate(acts) if type(act).__name__ == "Carved")
     now = slab_moment(RETURN, 0, carved, "kmalloc-512")
     assert [bar for row in rows_of(now) for bar in row.bars] == [Bar(0, 8, 0, "changed", free=8)]
-    assert "0, in hand" in [word.text for word in words(drawn(now)[0].words)]
+    texts = {word.text: word.y for word in words(drawn(now)[0].words)}
+    assert texts["full"] + ROW == texts["in hand"]
+    assert "in hand" not in [word.text for word in words(drawn(slab_moment(RETURN, 0, -1, "kmalloc-512"))[0].words)]

@@ -88,8 +88,33 @@ def test_each_slab_stands_on_one_list_and_where_the_cache_has_it(kind):
             assert rows.pop(f"cpu {cpu} partial") == [of.pfn[slab] for slab in reversed(of.cpu[cpu].partial)]
         assert rows.pop("node partial") == [of.pfn[slab] for slab in of.node[0].partial]
         listed = {slab for c in of.cpu for slab in (c.slab, *c.partial)} | set(of.node[0].partial)
-        assert sorted(rows.pop("full")) == sorted(of.pfn[slab] for slab in of.numbers() if slab not in listed)
-        assert rows == {}
+        unlisted = {of.pfn[slab] for slab in of.numbers() if slab not in listed}
+        held = {pfn for pfn in unlisted if any(slot.state == "free" for slot in shown_slab(now, pfn).slots)}
+        assert sorted(rows.pop("no free object" if kind == "sheaves" else "full")) == sorted(unlisted - held)
+        assert rows == ({"in hand": [*held]} if held else {})
+        assert {pfn for pfn in unlisted if shown_slab(now, pfn).where == "in hand"} == held
+
+
+@EVERY
+def test_a_slab_that_left_stands_where_it_was_before_the_request(kind):
+    tape, cache = run(kind, 8, 60)
+    for now in slab_moments(tape, cache, range(0, 60, 7)):
+        cpus = range(len(now.cache.cpu))
+        before = {row.at: [bar.pfn for bar in row.bars] for row in list_rows(slab_moment(tape, now.pages.k, 0, cache), cpus)}
+        for row in list_rows(now, cpus):
+            gone = [bar.pfn for bar in row.bars if bar.mark == "gone"]
+            assert set(gone) <= set(before.get(row.at, []))
+            assert [bar.pfn for bar in row.bars if bar.mark in ("", "gone")] == before.get(row.at, []) or row.at[0] >= SHEAVES
+
+
+def test_with_sheaves_no_slab_is_called_full():
+    tape = Tape(slab_machine(64, "7.x")).then([kmalloc_request(512)] * 6)
+    now = slab_moment(tape, 5, -1, "kmalloc-512")
+    (row,) = [row for row in list_rows(now, [0]) if row.name == "no free object"]
+    assert row.note == "on no list; in use or in sheaves"
+    assert all(bar.live + bar.resting == bar.objects and bar.resting for bar in row.bars)
+    assert sum(bar.live for bar in row.bars) > 0
+    assert shown_slab(now, row.bars[0].pfn).where == "no free object"
 
 
 @EVERY
@@ -112,7 +137,7 @@ def test_slabs_that_leave_keep_their_place_for_one_request():
     assert [bar.pfn for bar in rows["cpu 0 partial"]] == [13, *reversed(range(13))]
     assert {bar.mark for bar in rows["cpu 0 partial"][1:]} == {"gone"}
     assert [(bar.pfn, bar.live) for bar in rows["node partial"]] == [(12, 0), (11, 0), (10, 0), (9, 0), (8, 0)]
-    assert {bar.pfn for bar in rows["full"]} == {0, 1, 2, 3, 4, 5, 6, 7, 13}
+    assert [(bar.pfn, bar.mark) for bar in rows["full"]] == [(13, "gone")]
     after = list_rows(slab_moment(tape, 225, 0, "kmalloc-512"), [0])
     assert all(bar.mark == "" for row in after for bar in row.bars)
 
@@ -180,7 +205,7 @@ def test_lists_have_names():
         "node partial",
         "full",
     ]
-    assert place_name(now, (0, 0)) == "full"
+    assert [place_name(now, (place, 0)) for place in (0, 4)] == ["in hand", "full"]
 
 
 def test_a_free_to_the_cpu_slab_is_the_first_of_its_freelist():

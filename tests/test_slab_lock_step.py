@@ -64,6 +64,14 @@ def test_sheaves_stand_below_cpu_slabs(both):
     assert "sheaves: as one fork of 7.0 and 7.1 has them" in places
 
 
+def test_the_legend_says_what_fills_and_marks_mean(both):
+    legend = both.legend.value
+    for said in ("free", "object in use", "object in a sheaf", "changed now", "looked at", "moved in this step", "left in this step"):
+        assert said in legend
+    assert both.legend in both.children
+    assert "unmovable" not in legend
+
+
 def test_the_text_twin_has_both(both):
     both.go(20)
     for text in ("6.12", "7.x, one fork", "cpu 0 slab", "cpu 0 sheaves"):

@@ -125,6 +125,17 @@ def test_what_was_freed_is_said_in_the_accent():
         assert said.color == LIGHT.changed_text
 
 
+def test_a_refill_of_a_sheaf_is_said():
+    tape = Tape(slab_machine(64, "7.x")).then([kmalloc_request(512)])
+    acts = tape.acts(0)
+    refills = [i for i, act in enumerate(acts) if type(act).__name__ == "Refilled"]
+    assert refills
+    for act in refills:
+        texts = [word.text for word in words(drawn(slab_moment(tape, 0, act, "kmalloc-512")).words)]
+        count = acts[act].objects
+        assert f"{count} free object{'s go' if count > 1 else ' goes'} into a sheaf of cpu 0" in texts
+
+
 def test_where_there_is_no_slab_it_is_said():
     tape = Tape(slab_machine(64)).then([kmalloc_request(512), kfree_request(0), cache_request("shrink", 8)])
     number = tape.at(0).names.index("kmalloc-512")

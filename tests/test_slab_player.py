@@ -114,8 +114,46 @@ def test_requests_for_pages_are_shown_too():
 @pytest.mark.parametrize("kind", ["dark", "light"])
 def test_the_legend_says_what_marks_mean(kind):
     legend = SlabPlayer(TAPE, theme=kind).legend.value
-    for words in ("free", "unmovable", "changed now", "looked at", "shown above"):
+    for words in ("free", "unmovable", "changed now", "looked at", "shown above", "moved in this step", "left in this step"):
         assert words in legend
+
+
+def test_the_legend_has_only_states_that_can_be():
+    for tape, has, has_not in (
+        (TAPE, ["object in use; page: unmovable"], [">movable", "reclaimable", "reserved", "per-CPU", "sheaf"]),
+        (TAPE.then("alloc 0"), [">M</i>movable"], ["reclaimable", "reserved"]),
+        (Tape(slab_machine(64, pcp=True)).then([kmalloc_request(512, kind=1)]), ["reclaimable", "per-CPU list"], [">movable"]),
+        (Tape(slab_machine(64, "7.x")).then([kmalloc_request(512)]), ["object in a sheaf"], ["per-CPU"]),
+        (Tape(slab_machine(65)).then([kmalloc_request(512)]), ["object in use"], ["unmovable"]),
+    ):
+        legend = SlabPlayer(tape).legend.value
+        assert all(words in legend for words in has)
+        assert not any(words in legend for words in has_not)
+
+
+def test_another_cache_of_the_run_can_be_shown(player):
+    assert (player.cache_choice.options, player.cache_choice.value) == (("kmalloc-512", "kmalloc-64"), "kmalloc-512")
+    assert player.cache_choice.layout.display is None
+    player.last()
+    player.cache_choice.value = "kmalloc-64"
+    assert (player.cache, player.k, player.selected) == ("kmalloc-64", len(TAPE), None)
+    assert "kmalloc-64: 1 slab on 1 page, 1 of 64 objects in use" in player.text()
+    assert "A slab of kmalloc-64, byte for byte" in words_of(player)
+    assert {"at most 1", "0 to 1"} <= set(player.strip.sources["words"].data["text"])
+    assert player.stage.height == player.slab_stage.height
+    player.first()
+    player.next()
+    assert "kmalloc-64 has no slab yet: the first request takes one." in words_of(player)
+    player.cache_choice.value = "kmalloc-512"
+    assert "A slab of kmalloc-512, byte for byte" in words_of(player)
+
+
+def test_a_run_of_one_cache_offers_no_other():
+    player = SlabPlayer(Tape(slab_machine(64)).then([kmalloc_request(512)] * 3))
+    assert player.cache_choice.layout.display == "none"
+    player.set_tape(TAPE)
+    assert player.cache_choice.layout.display is None
+    assert SlabPlayer(TAPE, cache="kmalloc-8").cache_choice.options == ("kmalloc-512", "kmalloc-64", "kmalloc-8")
 
 
 def test_a_shrink_that_gives_everything_back():

@@ -7,7 +7,7 @@ from runs import accents, columns_of, outside, overlapping, quads, words
 from slab_runs import KINDS, slab_kinds, slab_moments, slab_run
 
 from pagelab.lab.tape import Tape
-from pagelab.mm.slab_call import kmalloc_request
+from pagelab.mm.slab_call import kfree_request, kmalloc_request
 from pagelab.mm.slab_machine import slab_machine
 from pagelab.view.cache_usage import slab_run as run_of
 from pagelab.view.drawing import Drawing
@@ -63,6 +63,15 @@ def test_pages_of_the_caches_slabs_are_underlined():
         word.text for word in words(drawing.words) for line in lines if line.left <= word.x <= line.right and 0 < line.top - word.y < 14
     ]
     assert sorted(under, key=int) == ["0", "1", "2"]
+
+
+def test_no_page_of_several_that_go_back_together_is_marked_alone():
+    requests = [kmalloc_request(512)] * 120 + [kfree_request(i) for i in range(105)]
+    tape = Tape(slab_machine(64)).then(requests)
+    stage, drawing, _ = drawn(tape, "kmalloc-512", slab_moment(tape, 224, -1, "kmalloc-512"))
+    rings, lines = accents(drawing, LIGHT)
+    assert len([ring for ring in rings if ring.top > stage.pages]) == 1
+    assert not [line for line in lines if line.top > stage.pages]
 
 
 def test_a_selected_slab_is_shown_in_place_of_the_present_one():

@@ -111,8 +111,16 @@ def test_bad_input_is_one_sentence_and_changes_nothing(bad):
     field.explain()
     assert 'role="alert"' in field.error.value
     assert "your text" in field.error.value
+    assert "The table below is still that of the text before." in field.error.value
     assert field.table is before
     assert field.place.children == (before,)
+
+
+def test_an_error_without_a_table_says_nothing_of_one():
+    field = PasteSlabInfo()
+    field.explain()
+    assert 'role="alert"' in field.error.value
+    assert "table below" not in field.error.value
 
 
 def test_nothing_pasted_says_so():

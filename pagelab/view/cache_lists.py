@@ -61,7 +61,7 @@ def _draw_row(drawing: Drawing, row: ListRow, left: float, y: float, room: float
             drawing.word(x + wide / 2, y + 3 + BAR_HIGH / 2, bar, "quiet", align="center")
         else:
             rect = Rect(x, y + 4, wide, BAR_HIGH)
-            _draw_bar(drawing, rect, bar, bar.pfn == shown >= 0, row.at[0] == FULL)
+            _draw_bar(drawing, rect, bar, bar.pfn == shown >= 0)
             placed += [(rect.grown(6), bar.pfn)] * (bar.pfn >= 0)
         x += pitch
     if more:
@@ -73,7 +73,7 @@ def _draw_row(drawing: Drawing, row: ListRow, left: float, y: float, room: float
     return placed
 
 
-def _draw_bar(drawing: Drawing, rect: Rect, bar: Bar, shown: bool, unlisted: bool) -> None:
+def _draw_bar(drawing: Drawing, rect: Rect, bar: Bar, shown: bool) -> None:
     middle = rect.y + rect.h / 2
     if bar.mark == "gone":
         drawing.quad(rect, None, "quiet", 1, "3 3")
@@ -96,7 +96,6 @@ def _draw_bar(drawing: Drawing, rect: Rect, bar: Bar, shown: bool, unlisted: boo
         drawing.ring(rect, "selected")
     if bar.mark == "moved":
         drawing.quad(Rect(rect.x, rect.y + rect.h + 1, rect.w, 2), "changed")
-    in_hand = unlisted and bar.free > 0 and rect.w > 40
     drawing.word(rect.x + rect.w + 6, middle, str(bar.live), "quiet")
-    name = f"{bar.pfn}, in hand" if in_hand else bar.name or str(bar.pfn)
-    drawing.word(rect.x + rect.w / 2, rect.y + rect.h + 9, name, "ink" if in_hand else "quiet", 10, mono=not bar.name, align="center")
+    name = bar.name or str(bar.pfn)
+    drawing.word(rect.x + rect.w / 2, rect.y + rect.h + 9, name, "quiet", 10, mono=not bar.name, align="center")

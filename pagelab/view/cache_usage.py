@@ -7,16 +7,19 @@ import numpy as np
 from ..lab.slab_usage import Usage, usage_of
 from ..lab.tape import Tape
 from ..mm.allocator import REFUSED
+from ..mm.call import unpack
 from ..mm.slab import OBJECT, PAGE_BITS
 from ..mm.slab_call import KFREE, SLAB_VERBS, VERB_SHIFT, unpack_slab
 from ..mm.slab_common import KmallocType, kmalloc_index, kmalloc_name
 from ..mm.slab_layout import Slab
 from ..mm.slab_machine import SlabMachine
+from ..mm.zone import RECLAIMABLE
 from .columns import Says, Strip
-from .palette import FREE_LOOK, HOLE_LOOK, USED_LOOKS, Look
+from .palette import FREE_LOOK, HOLE_LOOK, PCP_LOOK, USED_LOOKS, Look
 from .slab_columns import SlabMoment
 
 USED, SLACK = USED_LOOKS[0], USED_LOOKS[0]._replace(hatch="right_diagonal_line")
+WAITS = PCP_LOOK._replace(letter="", words="object in a sheaf")
 SLAB_SAYS = Says("pages held", "at most", "objects in use", "0 to", "pages held", "objects in use")
 
 
@@ -84,6 +87,25 @@ def slab_run(tape: Tape[SlabMachine], name: str, points: int = 400) -> CacheRun:
     return CacheRun(run, asked, tuple(sorted(cpus)), longest)
 
 
+def used_caches(tape: Tape[SlabMachine]) -> list[str]:
+    """Return the caches that the run takes objects from, in the order in which it does.
+
+    >>> from pagelab.mm.slab_call import kmalloc_request
+    >>> from pagelab.mm.slab_machine import slab_machine
+    >>> used_caches(Tape(slab_machine(64)).then([kmalloc_request(size) for size in (100, 9, 120, 9000)]))
+    ['kmalloc-128', 'kmalloc-16']
+    """
+    machine, names = tape.at(0), list[str]()
+    for request in dict.fromkeys(tape.requests):
+        if 0 < request >> VERB_SHIFT < len(SLAB_VERBS):
+            call = unpack_slab(request)
+            if call.verb == "kmalloc" and (index := kmalloc_index(call.number)):
+                names.append(kmalloc_name(index, KmallocType(call.kind)))
+            elif call.verb == "kmem_cache_alloc":
+                names.append(machine.names[call.number])
+    return list(dict.fromkeys(machine.cache(name).name for name in names))
+
+
 def default_cache(tape: Tape[SlabMachine]) -> str:
     """Return the cache that the run uses first; without any, the last one that was made.
 
@@ -92,16 +114,31 @@ def default_cache(tape: Tape[SlabMachine]) -> str:
     >>> default_cache(Tape(slab_machine(64)).then([kmalloc_request(100)]))
     'kmalloc-128'
     """
+    made = [cache.name for cache in tape.at(0).caches if not cache.layout.flags & Slab.KMALLOC]
+    return [*used_caches(tape), *reversed(made), "kmalloc-512"][0]
+
+
+def _page_requests(tape: Tape[SlabMachine]) -> list[int]:
+    return [request for request in dict.fromkeys(tape.requests) if not 0 < request >> VERB_SHIFT < len(SLAB_VERBS)]
+
+
+def looks_of(tape: Tape[SlabMachine], pages: bool) -> tuple[Look, ...]:
+    """Return the states that a run's figures can show, for their legend; pages: whether a page map is among them.
+
+    >>> from pagelab.mm.slab_machine import slab_machine
+    >>> [look.words for look in looks_of(Tape(slab_machine(64)), True)]
+    ['free', 'object in use; page: unmovable']
+    """
     machine = tape.at(0)
-    for request in tape.requests:
-        if 0 < request >> VERB_SHIFT < len(SLAB_VERBS):
-            call = unpack_slab(request)
-            if call.verb == "kmalloc" and (index := kmalloc_index(call.number)):
-                return machine.cache(kmalloc_name(index, KmallocType(call.kind))).name
-            if call.verb == "kmem_cache_alloc":
-                return machine.cache(machine.names[call.number]).name
-    made = [cache.name for cache in machine.caches if not cache.layout.flags & Slab.KMALLOC]
-    return made[-1] if made else "kmalloc-512"
+    caches = [machine.cache(name) for name in used_caches(tape) or [default_cache(tape)]]
+    waits = (WAITS,) if any(cache.sheaves.capacity for cache in caches) else ()
+    if not pages:
+        return FREE_LOOK, USED_LOOKS[0]._replace(letter="", words="object in use"), *waits
+    types = {call.mt for call in map(unpack, _page_requests(tape)) if call.verb.startswith("alloc")}
+    types |= {RECLAIMABLE for cache in caches if cache.layout.flags & Slab.RECLAIM_ACCOUNT}
+    used = USED_LOOKS[0]._replace(letter="", words="object in use; page: unmovable")
+    others = [look for mt, look in enumerate(USED_LOOKS) if mt and mt in types]
+    return FREE_LOOK, used, *others, *waits, *((PCP_LOOK,) if machine.zone.pcp else ())
 
 
 def usage_parts(used: Usage) -> list[tuple[str, int, Look]]:

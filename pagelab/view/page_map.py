@@ -118,9 +118,10 @@ def marks(now: Moment) -> tuple[list[tuple[int, int]], list[tuple[int, int]], li
             looked = [(pfn, order)]
         case Counted(pfn):
             looked = [(pfn & -PAGEBLOCK_NR_PAGES, PAGEBLOCK_ORDER)]
-    given = next((a for a in now.here if isinstance(a, Given)), None)
-    merged = given is not None and any(isinstance(a, Unlinked) for a in now.here)
-    return [(given.pfn, given.order)] if given and merged and _holds(changed, given.pfn) else [], changed, looked
+    # One of several blocks that a request gives back is not to be told from the others.
+    given = [(a.pfn, a.order) for a in now.acts if isinstance(a, Given)]
+    own = given if len(given) == 1 and any(isinstance(a, Unlinked) for a in now.here) and _holds(changed, given[0][0]) else []
+    return own, changed, looked
 
 
 def _holds(blocks: Iterable[tuple[int, int]], pfn: int) -> bool:

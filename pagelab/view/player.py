@@ -15,6 +15,7 @@ from .columns import Moment, moment, strip, types_of
 from .drawing import Drawing
 from .layout import Layout
 from .live_figure import Canvas
+from .palette import Look
 from .stage import WIDTH, Stage, arrange, draw_stage
 from .stepper import Place, Stepper
 from .strip import HEIGHT, draw_now, draw_run, step_at
@@ -111,7 +112,8 @@ class Player(Stepper):
         self.stages: list[Stage] = [arrange(machine, z, types) for z in range(len(machine.zones))]
         used = {machine.zones.index(machine.zone), *map(machine.zone_of, {pfn for pfn in self.tape.received if pfn >= 0})}
         self._height = max(self.stages[z].height for z in used)
-        self._looks, self._lines = PCP_LOOKS if machine.zone.pcp else MODEL_LOOKS, tuple[int, ...]()
+        self._looks: tuple[Look, ...] = PCP_LOOKS if machine.zone.pcp else MODEL_LOOKS
+        self._lines: tuple[int, ...] = ()
         if (machine.zone.page_states() & 0xF0 == KIND_UNKNOWN).any():
             self._looks = REAL_LOOKS
         if isinstance(machine, Recording):

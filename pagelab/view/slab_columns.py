@@ -143,9 +143,8 @@ def shown_slab(now: SlabMoment, pfn: int) -> SlabShown | None:
         nearest = after if place and after != END else -1
         kind = STATES.get(after, "free")
         slots.append(Slot(index, index * size, (index + 1) * size, kind, place, whose, nearest, marks.get(index, "")))
-    where = place_name(now, (cache.place[number], cache.owner[number]))
-    if cache.place[number] == NO_LIST and state.freelist:
-        where = "in hand"
+    full = cache.place[number] == NO_LIST and not state.freelist
+    where = place_name(now, (FULL if full else cache.place[number], cache.owner[number]))
     return SlabShown(
         state.pfn, state.order, state.live, where, cache.place[number] == CPU_SLAB, slots, state.objects * size, PAGE_SIZE << state.order
     )
@@ -177,7 +176,13 @@ def slab_in_focus(now: SlabMoment) -> int:
 # The lists.
 
 
-NOTES = {CPU_SLAB: "allocations come from here", CPU_PARTIAL: "next in line, no lock", NODE_PARTIAL: "shared, list_lock"}
+NOTES = {
+    CPU_SLAB: "allocations come from here",
+    CPU_PARTIAL: "next in line, no lock",
+    NODE_PARTIAL: "shared, list_lock",
+    NO_LIST: "on its way, in this request",
+}
+HAND = (NO_LIST, 0)
 
 
 def place_name(now: SlabMoment, at: Row) -> str:
@@ -185,17 +190,21 @@ def place_name(now: SlabMoment, at: Row) -> str:
 
     >>> from pagelab.mm.slab_machine import slab_machine
     >>> now = slab_moment(Tape(slab_machine(64)), 0, 0, "kmalloc-512")
-    >>> place_name(now, (CPU_PARTIAL, 0)), place_name(now, (NODE_PARTIAL, 0))
-    ('cpu 0 partial', 'node partial')
+    >>> [place_name(now, (place, 0)) for place in (CPU_PARTIAL, NODE_PARTIAL, FULL, NO_LIST)]
+    ['cpu 0 partial', 'node partial', 'full', 'in hand']
     """
     place, owner = at
     if place == NODE_PARTIAL:
         return f"node {owner} partial" if len(now.cache.node) > 1 else "node partial"
-    return {CPU_SLAB: f"cpu {owner} slab", CPU_PARTIAL: f"cpu {owner} partial"}.get(place, "full")
+    # With sheaves, objects that a slab has not may wait in one of them.
+    full = "no free object" if now.cache.sheaves.capacity else "full"
+    return {CPU_SLAB: f"cpu {owner} slab", CPU_PARTIAL: f"cpu {owner} partial", FULL: full}.get(place, "in hand")
 
 
 def list_rows(now: SlabMoment, cpus: Iterable[int]) -> list[ListRow]:
     """Return every list of the cache, for the CPUs named; slabs that left one in this request keep their place, marked "gone".
+
+    A slab that is on no list is full, or in the hand of the request: then it stands in a last row, which is there only while it is needed.
 
     >>> from pagelab.mm.slab_call import kmalloc_request
     >>> from pagelab.mm.slab_machine import slab_machine
@@ -206,10 +215,18 @@ def list_rows(now: SlabMoment, cpus: Iterable[int]) -> list[ListRow]:
     found, rows = sheaf_rows(now.cache, now.act, cpus), _lists_before(now, cpus)
     for act in now.acts:
         _follow(rows, act, "changed" if act is now.act else "moved")
+    _tell_full_from_hand(now, rows)
     for at, entries in rows.items():
-        note = NOTES.get(at[0]) or ("kept for checks, list_lock" if now.cache.layout.flags & Slab.STORE_USER else "on no list")
-        found.append(ListRow(at, place_name(now, at), note, [_bar(now, entry) for entry in entries], _looked(now, at)))
+        if entries or at != HAND:
+            note = NOTES.get(at[0]) or _full_note(now)
+            found.append(ListRow(at, place_name(now, at), note, [_bar(now, entry) for entry in entries], _looked(now, at)))
     return found
+
+
+def _full_note(now: SlabMoment) -> str:
+    if now.cache.layout.flags & Slab.STORE_USER:
+        return "kept for checks, list_lock"
+    return "on no list; in use or in sheaves" if now.cache.sheaves.capacity else "on no list"
 
 
 def _lists_before(now: SlabMoment, cpus: Iterable[int]) -> dict[Row, list[Entry]]:
@@ -222,37 +239,48 @@ def _lists_before(now: SlabMoment, cpus: Iterable[int]) -> dict[Row, list[Entry]
     for node, n in enumerate(before.node):
         rows[NODE_PARTIAL, node] = list(n.partial)
     rows[FULL, 0] = [slab for slab in before.numbers() if before.place[slab] in (NO_LIST, FULL)]
+    rows[HAND] = []
     return {at: [Entry(before.pfn[slab]) for slab in slabs] for at, slabs in rows.items()}
 
 
 def _follow(rows: dict[Row, list[Entry]], act: Any, mark: str) -> None:
-    """Let an act move its slab from list to list; what is on none stands with the full ones."""
+    """Let an act move its slab from list to list; on its way it is in hand."""
+    if isinstance(act, Loaded | Enlisted | Discarded):
+        _leave(rows, HAND, act.pfn)
+        _leave(rows, (FULL, 0), act.pfn)
     match act:
         case Carved():
-            _add(rows, (FULL, 0), act.pfn, mark)
+            _add(rows, HAND, act.pfn, mark)
         case Loaded():
-            _leave(rows, (FULL, 0), act.pfn)
             _add(rows, (CPU_SLAB, act.cpu), act.pfn, mark)
         case Unloaded():
             _leave(rows, (CPU_SLAB, act.cpu), act.pfn)
-            _add(rows, (FULL, 0), act.pfn, mark)
+            _add(rows, HAND, act.pfn, mark)
         case Enlisted():
-            _leave(rows, (FULL, 0), act.pfn)
             at = (act.place, 0 if act.place == FULL else act.owner)
             _add(rows, at, act.pfn, mark, act.tail and act.place != CPU_PARTIAL)
         case Delisted():
             _leave(rows, (act.place, 0 if act.place == FULL else act.owner), act.pfn)
-            _add(rows, (FULL, 0), act.pfn, mark)
-        case Discarded():
-            _leave(rows, (FULL, 0), act.pfn, always=True)
+            _add(rows, HAND, act.pfn, mark)
 
 
-def _leave(rows: dict[Row, list[Entry]], at: Row, pfn: int, always: bool = False) -> None:
-    """Mark a slab as gone; one that only passed through is not shown."""
+def _tell_full_from_hand(now: SlabMoment, rows: dict[Row, list[Entry]]) -> None:
+    """Let slabs in hand without a free object stand with the full ones, and full ones that got one, and are on no list yet, in hand."""
+    for entry in [entry for entry in rows[HAND] if not _bar(now, entry).free]:
+        rows[HAND].remove(entry)
+        rows[FULL, 0].insert(0, entry)
+    for pfn in [entry.pfn for entry in rows[FULL, 0] if entry.mark != "gone" and _bar(now, entry).free]:
+        if now.cache.place[now.cache.owners[pfn][1]] == NO_LIST:
+            _leave(rows, (FULL, 0), pfn)
+            _add(rows, HAND, pfn, "changed" if getattr(now.act, "pfn", -1) == pfn else "moved")
+
+
+def _leave(rows: dict[Row, list[Entry]], at: Row, pfn: int) -> None:
+    """Mark a slab as gone where it stood at the start of the request; one that only passed through is not shown."""
     entries = rows.get(at, [])
     for i, entry in enumerate(entries):
         if entry.pfn == pfn and entry.mark != "gone":
-            entries[i : i + 1] = [Entry(pfn, "gone")] if always or not entry.mark or at[0] != FULL else []
+            entries[i : i + 1] = [] if entry.mark else [Entry(pfn, "gone")]
             return
 
 

@@ -14,15 +14,16 @@ from ..lab.request import to_text
 from ..lab.tape import Tape
 from ..mm.slub import get_slabinfo
 from .cache_lists import cache_lists_height, draw_cache_lists
-from .cache_usage import default_cache, slab_run, usage, usage_line
+from .cache_usage import default_cache, looks_of, slab_run, usage, usage_line
 from .drawing import Drawing
 from .live_figure import Canvas
 from .lock_step import told_html
 from .slab_columns import SlabMoment, list_rows, slab_moment
-from .slab_player import lists_table, slab_sentence
+from .slab_player import SLAB_EVENTS, lists_table, slab_sentence
 from .slab_stage import MOST_CPUS, WIDTH
 from .stepper import Place, Stepper
 from .summary import summary
+from .words import legend
 
 HEAD, GAP = 28, 16
 
@@ -58,8 +59,9 @@ class SlabLockStep(Stepper):
         self._runs = [slab_run(tape, self.cache) for tape in self.tapes]
         self._cpus = sorted({cpu for run in self._runs for cpu in run.cpus})[:MOST_CPUS]
         starts = [list_rows(slab_moment(tape, 0, 0, self.cache), self._cpus) for tape in self.tapes]
-        self._tops = (0, HEAD + cache_lists_height(len(starts[0])) + GAP)
-        self._height = self._tops[1] + HEAD + cache_lists_height(len(starts[1])) + 4
+        # A slab that is in hand has a row of its own.
+        self._tops = (0, HEAD + cache_lists_height(len(starts[0]) + 1) + GAP)
+        self._height = self._tops[1] + HEAD + cache_lists_height(len(starts[1]) + 1) + 4
         self.told = [widgets.HTML() for _ in labels]
         super().__init__(goto or {}, start, theme, scale)
         self.add_class("pagelab-lock-step")
@@ -88,7 +90,7 @@ class SlabLockStep(Stepper):
     def _rows(self) -> list[widgets.Widget]:
         told = widgets.HBox(self.told)
         told.add_class("pagelab-side-by-side")
-        return [*self.control_rows(), told, self.stage.widget(), self.twin]
+        return [*self.control_rows(), told, self.stage.widget(), self.legend, self.twin]
 
     def _moment(self, side: int) -> SlabMoment:
         """Return where a machine stands; one that has done all its acts waits for the other."""
@@ -116,6 +118,11 @@ class SlabLockStep(Stepper):
         tables = [f"<div><b>{escape(name)}</b> {escape(self._sentence(i))}</div>" for i, name in enumerate(self.names)]
         tables = [table + lists_table(row) for table, row in zip(tables, rows, strict=True)]
         self.twin.value = f"<details><summary>The same in words</summary>{''.join(tables)}</details>"
+
+    def _dress(self) -> None:
+        super()._dress()
+        looks = [look for tape in self.tapes for look in looks_of(tape, False)]
+        self.legend.value = legend(self.theme, list(dict.fromkeys(looks)), SLAB_EVENTS)
 
     def _caption(self, now: SlabMoment) -> Caption:
         if now.pages.end:

@@ -4,7 +4,22 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..lab.caption import span
-from ..mm.slab_act import Carved, Delisted, Discarded, Drawn, Enlisted, Loaded, Lost, Popped, Pushed, Put, Regained, Rested, Unloaded
+from ..mm.sheaf_act import Refilled
+from ..mm.slab_act import (
+    Carved,
+    Delisted,
+    Discarded,
+    Drawn,
+    Enlisted,
+    Loaded,
+    Lost,
+    Popped,
+    Pushed,
+    Put,
+    Regained,
+    Rested,
+    Unloaded,
+)
 from ..mm.slab_layout import Layout
 from ..mm.units import PAGE_SIZE
 from .drawing import Drawing, Rect
@@ -242,6 +257,8 @@ def said(now: SlabMoment, pfn: int) -> str:
             return f"object {act.obj} just freed: the slab's 1st"
         case Rested():
             return f"object {act.obj} {'comes out of' if act.awake else 'goes into'} a sheaf"
+        case Refilled():
+            return f"{plural(act.objects, 'free object')} {'goes' if act.objects == 1 else 'go'} into a sheaf of cpu {act.cpu}"
         case Lost():
             return "its free objects are given up"
         case Carved():

@@ -10,7 +10,7 @@ from ..lab.slab_usage import Usage
 from ..lab.tape import Tape
 from ..mm.slab_machine import SlabMachine
 from ..mm.slub import get_slabinfo
-from .cache_usage import default_cache, slab_run, usage, usage_line
+from .cache_usage import default_cache, looks_of, slab_run, usage, usage_line, used_caches
 from .drawing import Drawing
 from .player import Player
 from .sheaf_rows import ListRow
@@ -26,9 +26,10 @@ from .slab_map import missing, ordinal
 from .slab_stage import arrange_slab, draw_slab_stage
 from .stepper import Place
 from .summary import plural
-from .words import EVENTS, MODEL_LOOKS, html_table
+from .words import EVENTS, html_table
 
 NO_SLAB, MAX_CHOICES = -1, 500
+SLAB_EVENTS = (*EVENTS, "moved in this step", "left in this step")
 
 
 class SlabPlayer(Player):
@@ -44,7 +45,7 @@ class SlabPlayer(Player):
     """
 
     tells = "Pages that the cache holds and its objects in use"
-    events = (*EVENTS, "shown above")
+    events = (*SLAB_EVENTS, "shown above")
     shows = "A slab, the lists of its cache and the pages under them"
 
     def __init__(
@@ -57,6 +58,8 @@ class SlabPlayer(Player):
         cache: str | None = None,
     ) -> None:
         self._wanted = cache
+        self.cache_choice = widgets.Dropdown(description="Cache shown")
+        self.choice = widgets.Dropdown(description="Slab shown")
         super().__init__(tape, goto, start, theme, scale)
 
     def _arrange(self) -> None:
@@ -65,14 +68,19 @@ class SlabPlayer(Player):
         self._used = slab_run(self.tape, self.cache)
         self._run = self._used.strip
         self.slab_stage = arrange_slab(self.tape, self.cache, self._used)
-        self._height, self._looks, self._lines, self.stages = self.slab_stage.height, MODEL_LOOKS, (), []
+        self._height, self._lines, self.stages = self.slab_stage.height, (), []
+        self._looks = looks_of(self.tape, self.slab_stage.where is not None)
+        with self._quiet():
+            names = list(dict.fromkeys([*used_caches(self.tape), self.cache]))
+            self.cache_choice.options, self.cache_choice.value = names, self.cache
+            self.cache_choice.layout.display = None if len(names) > 1 else "none"
 
     def _rows(self) -> list[widgets.Widget]:
         rows = super()._rows()
-        self.choice = widgets.Dropdown(description="Slab shown", options=[("as the run goes", NO_SLAB)])
+        self.cache_choice.observe(self._chosen_cache, "value")
         self.choice.observe(self._chosen, "value")
         at = rows.index(self.stage_widget)
-        return [*rows[:at], self.choice, *rows[at:]]
+        return [*rows[:at], widgets.HBox([self.cache_choice, self.choice]), *rows[at:]]
 
     def show(self) -> None:
         """Show the present position, and offer the slabs that there are."""
@@ -81,10 +89,18 @@ class SlabPlayer(Player):
         slabs = {state.pfn: f"{span(state.pfn, state.order)}: {state.place}" for state in map(cache.slab, cache.numbers()[:MAX_CHOICES])}
         if self.selected is not None:
             slabs.setdefault(self.selected, f"page {self.selected}: no slab now")
-        self._muted = True
-        self.choice.options = [("as the run goes", NO_SLAB), *((text, pfn) for pfn, text in sorted(slabs.items()))]
-        self.choice.value = NO_SLAB if self.selected is None else self.selected
-        self._muted = False
+        with self._quiet():
+            self.choice.options = [("as the run goes", NO_SLAB), *((text, pfn) for pfn, text in sorted(slabs.items()))]
+            self.choice.value = NO_SLAB if self.selected is None else self.selected
+
+    def _chosen_cache(self, change: Any) -> None:
+        """Show another cache of the run, at the same place."""
+        if not self._muted:
+            self._wanted, self.selected = change["new"], None
+            self._arrange()
+            self._draw_strip()
+            self.stage.resize(self._height)
+            self.show()
 
     def _chosen(self, change: Any) -> None:
         if not self._muted:

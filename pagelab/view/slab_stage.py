@@ -40,11 +40,12 @@ def arrange_slab(tape: Tape[SlabMachine], name: str, run: CacheRun) -> SlabStage
     >>> from pagelab.view.cache_usage import slab_run
     >>> tape = Tape(slab_machine(64))
     >>> arrange_slab(tape, "kmalloc-512", slab_run(tape, "kmalloc-512"))[:3]
-    ((0,), 158, 354)
+    ((0,), 158, 390)
     """
     now, zone, cpus = slab_moment(tape, 0, 0, name), tape.at(0).zone, run.cpus[:MOST_CPUS]
     lists = slab_height(now.cache.layout) + GAP
-    pages = lists + cache_lists_height(len(list_rows(now, cpus))) + GAP
+    # A slab that is in hand has a row of its own.
+    pages = lists + cache_lists_height(len(list_rows(now, cpus)) + 1) + GAP
     small = zone.end_pfn - zone.start_pfn <= MOST_PAGES
     return SlabStage(cpus, lists, pages, layout(zone.start_pfn, zone.end_pfn - zone.start_pfn) if small else None, pages + PAGES_HIGH)
 

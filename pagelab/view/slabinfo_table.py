@@ -150,7 +150,8 @@ class PasteSlabInfo(Panel):
         try:
             self.table = SlabInfoTable(parse_slabinfo(self.field.value, "your text"), "Your machine:")
         except CaptureError as problem:
-            self.error.value = f'<div class="pagelab-error" role="alert">{escape(str(problem))}</div>'
+            below = "<div>The table below is still that of the text before.</div>" if self.table else ""
+            self.error.value = f'<div class="pagelab-error" role="alert">{escape(str(problem))}{below}</div>'
             return
         self.error.value = ""
         self.place.children = [self.table]

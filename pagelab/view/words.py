@@ -195,6 +195,8 @@ def legend(theme: Theme, looks: Sequence[Look] = MODEL_LOOKS, events: Sequence[s
     styles = {
         "changed now": f"border:2px solid {roles['changed']}",
         "looked at": f"border:1.5px dashed {roles['ink']}",
+        "moved in this step": f"border-bottom:3px solid {roles['changed']}",
+        "left in this step": f"border:1px dashed {roles['quiet']}",
         "shown above": f"border:1.5px solid {roles['ink']}",
         "differs": f"border:1.5px solid {roles['ink']};background:{roles['movable']}",
         "the same": f"background:{roles['movable']};opacity:.34",
