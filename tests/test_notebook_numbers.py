@@ -3,7 +3,8 @@
 import pytest
 
 from pagelab.lab.caption import captions
-from pagelab.lab.question import lists_of
+from pagelab.lab.exercise import objects_of_two_cpus
+from pagelab.lab.question import KmallocGives, lists_of
 from pagelab.lab.scenario import give_back, kfrees, on_kernel, one_zone, shuffled_frees, slab, some_free, text, two_zones
 from pagelab.lab.slab_question import SlabRun, slabinfo_of
 from pagelab.lab.slab_usage import usage
@@ -26,12 +27,16 @@ OUT_AND_BACK = give_back(one_zone("alloc 0 x400"))
 LOW = one_zone("alloc 10 x11; alloc 0 x1024")
 TWELVE = slab("kmalloc 512 x12").then(kfrees(range(12)) + "; shrink kmalloc-512")
 EIGHT = slab("kmalloc 512 x8; kfree @2; kfree @5; kmalloc 512 x2")
-SHUFFLED = slab("kmalloc 512 x16", seed=1)
+SHUFFLED = slab("kmalloc 512 x10; kfree @8; kmalloc 512", seed=1)
+SIZES = slab("kmalloc 100 x3; kmalloc 193; kmalloc 8193")
 ALL_FREED = slab("kmalloc 512 x24").then(kfrees(range(24)))
 FIFTEEN = slab("kmalloc 512 x120").then(kfrees(range(120)))
 TWENTY_AND_3 = slab("kmalloc 512 x24; kfree @20; kfree @3; kmalloc 512 x2")
 REMOTE = slab("kmalloc 512 x4; kmalloc 512 cpu 1; kfree @1 cpu 1; kmalloc 512 cpu 1; kmalloc 512 x13", cpus=2)
+TWO_CPUS = objects_of_two_cpus(seed=1).after()
 SHEAVES = slab("kmalloc 512 x24", kernel="7.x").then(kfrees(range(24)))
+SHEAF_20_AND_3 = slab("kmalloc 512 x24; kfree @20; kfree @3; kmalloc 512 x2", kernel="7.x")
+SHEAF_REMOTE = slab("kmalloc 512 x4; kmalloc 512 cpu 1; kfree @1 cpu 1; kmalloc 512 cpu 1", cpus=2, kernel="7.x")
 ZONES = two_zones("alloc 10 x59", pages="256 MiB", pcp=False).then("alloc 0 x4200")
 
 
@@ -56,18 +61,28 @@ def acts(tape, k, kind):
         (TWIN, 4092, 23, "link 0 at the head of list 9"),
         (one_zone("alloc 0"), 0, 14, "0 for cpu 0"),
         (one_zone("alloc 0"), 0, 15, "0 to cpu 0, tail"),
+        (TWELVE, 0, 4, "ask: order 0"),
+        (TWELVE, 0, 10, "split: 32 to list 5"),
         (TWELVE, 0, 17, "new slab at 0"),
         (TWELVE, 0, -1, "hand out object 0 of 0"),
         (TWELVE, 8, -1, "hand out object 0 of 1"),
+        (TWELVE, 23, -1, "object 3 to cpu 0's freelist"),
+        (TWELVE, 24, -1, "link 0 at the head of list 6"),
+        (SIZES, 0, -1, "hand out object 0 of 0"),
+        (SIZES, 3, -1, "hand out object 0 of 1"),
+        (SIZES, 4, -1, "hand out 4"),
         (EIGHT, 8, -1, "object 2 to cpu 0's freelist"),
         (EIGHT, 9, -1, "object 5 to cpu 0's freelist"),
         (EIGHT, 10, -1, "hand out object 5 of 0"),
         (EIGHT, 11, -1, "hand out object 2 of 0"),
         (SHUFFLED, 0, 17, "new slab at 0"),
         (SHUFFLED, 8, 12, "new slab at 1"),
+        (SHUFFLED, 10, -1, "object 0 to cpu 0's freelist"),
+        (SHUFFLED, 11, -1, "hand out object 0 of 1"),
         (ALL_FREED, 24, -1, "0 to the head of a list"),
         (ALL_FREED, 31, -1, "object 7 to the slab at 0"),
-        (FIFTEEN, 224, 0, "ask: free object 0 of 13"),
+        (FIFTEEN, 223, -1, "object 7 to the slab at 12"),
+        (FIFTEEN, 224, 1, "object 0 to the slab at 13"),
         (TWENTY_AND_3, 24, -1, "object 4 to cpu 0's freelist"),
         (TWENTY_AND_3, 25, -1, "0 to the head of a list"),
         (TWENTY_AND_3, 26, -1, "hand out object 4 of 2"),
@@ -77,6 +92,16 @@ def acts(tape, k, kind):
         (REMOTE, 7, -1, "hand out object 4 of 0"),
         (REMOTE, 19, -2, "take 1 object of 0"),
         (REMOTE, 19, -1, "hand out object 1 of 0"),
+        (TWO_CPUS, 18, -1, "object 3 to cpu 0's freelist"),
+        (TWO_CPUS, 19, -1, "hand out object 0 of 2"),
+        (TWO_CPUS, 21, -1, "hand out object 3 of 0"),
+        (SHEAVES, 23, -1, "hand out object 4 of 0"),
+        (SHEAF_20_AND_3, 24, -1, "object 7 into the sheaf"),
+        (SHEAF_20_AND_3, 25, -1, "object 0 into the sheaf"),
+        (SHEAF_20_AND_3, 26, -1, "hand out object 0 of 3"),
+        (SHEAF_20_AND_3, 27, -1, "hand out object 7 of 0"),
+        (SHEAF_REMOTE, 5, -1, "object 10 into the sheaf"),
+        (SHEAF_REMOTE, 6, -1, "hand out object 10 of 2"),
     ],
 )
 def test_a_button_leads_to_the_act_that_it_names(tape, k, act, short):
@@ -166,11 +191,17 @@ def test_twelve_objects_take_two_pages_and_give_them_back():
 
 
 def test_sizes_of_kmalloc_and_slabs_that_hold_them():
-    sizes = slab("kmalloc 100 x3; kmalloc 193; kmalloc 8193")
-    used = usage(sizes, 5)["kmalloc-128"]
+    used = usage(SIZES, 5)["kmalloc-128"]
     assert (used.asked, used.in_use) == (300, 384)
-    machine = end(sizes)
-    assert [pfn for pfn in range(64) if machine.zone.block(pfn).kind == "in use" and pfn not in machine.owners] == [4, 5, 6, 7]
+    machine = end(SIZES)
+    in_use = [pfn for pfn in range(64) if machine.zone.block(pfn).kind == "in use"]
+    assert in_use == [0, 1, 4, 5, 6, 7]
+    assert {pfn: machine.owners[pfn][0].name for pfn in in_use if pfn in machine.owners} == {0: "kmalloc-128", 1: "kmalloc-256"}
+    other = SIZES.at(1).cache("kmalloc-256")
+    assert (other.slabs, machine.cache("kmalloc-256").layout.objects, held(SIZES, 5, "kmalloc-256")) == (0, 16, [(1, "cpu slab", 1)])
+    gives = {size: KmallocGives(size).truth() for size in range(1, 8193)}
+    assert (gives[1], max(gives, key=lambda size: 1 - size / gives[size])) == (8, 1)
+    assert (max(gives, key=lambda size: gives[size] - size), gives[4097] - 4097) == (4097, 4095)
     driver = slab_layout(704, cpus=4)
     crossing = [obj for obj in range(driver.objects) if obj * 704 // 4096 != (obj * 704 + 703) // 4096]
     assert crossing == [5, 11, 17]
@@ -190,6 +221,7 @@ def test_a_shuffled_order_is_begun_elsewhere_in_the_next_slab():
     slabs = [shown_slab(slab_moment(SHUFFLED, k, act, "kmalloc-512"), pfn) for k, act, pfn in ((0, 17, 0), (8, 12, 1))]
     orders = [[slot.obj for slot in sorted(shown.slots, key=lambda slot: slot.place)] for shown in slabs]
     assert orders == [[4, 2, 1, 0, 5, 3, 7, 6], [0, 5, 3, 7, 6, 4, 2, 1]]
+    assert SHUFFLED.at(11).cache("kmalloc-512").slab(1).cpu_freelist == (0, 3, 7, 6, 4, 2, 1)
 
 
 def test_all_objects_freed_and_three_slabs_held():
@@ -209,6 +241,22 @@ def test_the_fourteenth_slab_sends_thirteen_away():
     assert (layout.cpu_partial, layout.cpu_partial_slabs, layout.min_partial) == (52, 13, 5)
 
 
+def test_the_empty_slab_goes_back_if_it_was_one_of_the_first_eight_to_wait():
+    touched, held_then = [*range(8, 104, 8)], []
+    for place in range(13):
+        frees = [*touched[:place], *range(8), *touched[place:], 104]
+        held_then.append(len(held(tape := FIFTEEN.fork(120).then(kfrees(frees)), len(tape))))
+    assert held_then == [14] * 8 + [15] * 5
+
+
+def test_a_remote_free_waits_in_the_slab_of_another_cpu():
+    assert TWO_CPUS.text == "kmalloc 512 x16; kfree @12; kfree @15 cpu 1; kfree @3; kmalloc 512 cpu 1 x2; kmalloc 512"
+    assert objects_of_two_cpus(seed=1).truth() == ["#19", "#20", "#3"]
+    state = TWO_CPUS.at(19).cache("kmalloc-512").slab(0)
+    assert (state.cpu_freelist, state.freelist) == ((3, 12), (15,))
+    assert held(TWO_CPUS, 22) == [(0, "cpu slab", 14), (2, "cpu slab", 2)]
+
+
 def test_one_object_in_each_of_eight_slabs():
     pinned = slab("kmalloc 512 x64", 128).then(kfrees(k for k in range(64) if k % 8))
     used = usage(pinned, len(pinned))["kmalloc-512"]
@@ -221,6 +269,9 @@ def test_sheaves_as_one_fork_has_them():
     assert (slabinfo_of(end(SHEAVES)), live(SHEAVES, 48)) == ([28, 32], 0)
     assert (len(SHEAVES.at(24).cache("kmalloc-512").sheaves.cpu[0].main), ALL_FREED.at(1).cache("kmalloc-512").slabs) == (4, 1)
     assert list(SHEAVES.requests) == list(ALL_FREED.requests), "the two stand beside each other"
+    sheaf = SHEAF_20_AND_3.at(26).cache("kmalloc-512").sheaves.cpu[0].main
+    assert (len(sheaf), sheaf[-2:]) == (6, [0 * 8 + 7, 3 * 8 + 0]), "#20, and then #3: slab and object"
+    assert SHEAF_REMOTE.received[6] == SHEAF_REMOTE.received[1]
     out = slab("kmalloc 512 x24", kernel="7.x")
     assert SlabRun(out, "kfree @20; kfree @3; kmalloc 512 x2", "objects").truth() == ["#3", "#20"]
     remote = slab("kmalloc 512 x4; kmalloc 512 cpu 1", cpus=2, kernel="7.x")
