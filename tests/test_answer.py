@@ -197,3 +197,9 @@ def test_a_field_can_be_sent_to_a_front_end():
     data = bundle[0] if isinstance(bundle, tuple) else bundle
     assert data["text/plain"] == "02-P3: Not answered yet."
     assert json.dumps(two_parts().get_state()["children"])
+
+
+def test_an_answer_of_another_kind_is_met_with_a_sentence():
+    field = Field("01-P1", {"answer": Fit(5)}, {"answer": 8})
+    assert "{&#x27;answer&#x27;: 8} cannot be read: write a whole number" in field.verdict.value
+    assert field.last.state == OPEN

@@ -7,6 +7,7 @@ import pytest
 from pagelab.lab.exercise import NOT_YET, OPEN, RIGHT
 from pagelab.lab.progress import Entry, load, record
 from pagelab.lab.request import RequestError
+from pagelab.lab.slab_task import one_page_back
 from pagelab.lab.task import free_without_a_pair, refuse_with_most_free
 from pagelab.view.live_task import MAX_TRY_PAGES, LiveTask, TryRequests
 
@@ -225,3 +226,10 @@ def test_objects_can_be_tried_too():
     trial.pages.value, trial.requests.value = "128", "kmalloc 100"
     assert (trial.error.value, trial.player.tape.at(0).zone.end_pfn) == ("", 128)
     assert "kmalloc-128: 1 slab" in trial.text()
+
+
+@pytest.mark.parametrize("answer", [["kfree @0"], 5, {"requests": "kfree @0"}])
+def test_an_answer_that_is_no_text_is_met_with_a_sentence(answer):
+    live = LiveTask("08-T1", one_page_back(), answer)
+    assert "cannot be done: write the requests as one text" in live.error.value
+    assert (live.last.state, live.task.used) == (OPEN, 0)

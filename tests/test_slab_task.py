@@ -62,8 +62,17 @@ def test_the_eight_frees_of_free_now_are_not_enough():
     verdict = one_page_back().do(frees(range(8)))
     assert verdict == Verdict(
         NOT_YET,
-        "15 pages held. 1 slab is empty, and 1 of 13 slabs wait on the CPU's partial list. 8 requests used; the fewest known is 21.",
+        "15 pages held. 1 slab is empty. 1 of 13 slabs wait on the CPU's partial list, and 0 are on the node's. "
+        "8 requests used; the fewest known is 21.",
     )
+
+
+def test_an_empty_slab_that_comes_to_the_node_too_early_stays_there():
+    touched = [*range(8, 104, 8), *range(8), 104]
+    verdict = one_page_back().do(frees(touched))
+    assert verdict.state == NOT_YET
+    assert "1 of 13 slabs wait on the CPU's partial list, and 13 are on the node's." in verdict.text
+    assert "An empty slab that reaches the node while it has fewer than 5 stays there." in verdict.text
 
 
 @pytest.mark.parametrize("seed", range(40))

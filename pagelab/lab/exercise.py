@@ -91,7 +91,8 @@ def grade_all(questions: Mapping[str, Question], answers: Mapping[str, Any]) -> 
         return Verdict(RIGHT, " ".join(f"{name} {verdict.text}" for name, verdict in verdicts.items()))
     right = [name for name, verdict in verdicts.items() if verdict.state == RIGHT]
     wrong, verdict = next((name, verdict) for name, verdict in verdicts.items() if verdict.state != RIGHT)
-    parts = f"The {' and '.join(right)} part{'s are' if len(right) > 1 else ' is'} right"
+    named = [f'"{name}"' if "," in name else name for name in right]
+    parts = f"The {' and '.join(named)} part{'s are' if len(right) > 1 else ' is'} right"
     first = f"{parts}; {wrong} is not{' answered' * (verdict.state == OPEN)}. " if right else ""
     return Verdict(NOT_YET, first + (verdict.text if right else f"{wrong}: {verdict.text or 'not answered.'}"), verdict.variant)
 

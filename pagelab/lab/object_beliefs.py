@@ -77,17 +77,17 @@ def _rule(question: SlabRun, slabs: str, sheaves: str) -> str:
 _ANY, _END = "whatever its address.", "and not to its end."
 OBJECT_BELIEFS = (
     Variant(
+        "own-frees",
+        lambda q: _objects_by(lambda freed, cpu: _last_of(cpu, freed))(q) if isinstance(q, SlabRun) and q.tape.at(0).cpus > 1 else None,
+        lambda q: f"Rule: a remote free goes to the slab's own freelist, for the CPU whose slab it is. {evidence(q, _put_back)}",
+    ),
+    Variant(
         "global-lifo",
         _objects_by(lambda freed, cpu: freed[-1] if freed else None),
         lambda q: (
             _rule(q, "the cpu slab serves first, and each slab has a freelist of its own.", "each CPU's own sheaf serves it first.")
             + f" {evidence(q, handed_out)}"
         ),
-    ),
-    Variant(
-        "own-frees",
-        _objects_by(lambda freed, cpu: _last_of(cpu, freed)),
-        lambda q: f"Rule: an object goes back to its slab, not to the CPU that frees it. {evidence(q, _put_back)}",
     ),
     Variant(
         "lowest-first",

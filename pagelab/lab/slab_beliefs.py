@@ -198,9 +198,8 @@ def _until(count: Callable[[SlabsUntilReturn], int]) -> Callable[[Question], Any
 def _until_message(question: SlabsUntilReturn) -> str:
     limit, keeps, last = question.layout().cpu_partial_slabs, question.layout().min_partial, question.truth() - 1
     return (
-        f"Rule: slabs wait on the CPU's partial list until it has {limit}; then all go to the node, which keeps {keeps} empty ones. "
-        f"Slab {last} is the first whose free brings it more, and one more slab is the cpu slab: {last} + 1 = {last + 1}. "
-        f"Look at the first free of slab {last}."
+        f"Rule: a CPU's partial list takes {limit} slabs. The next one sends all of them to the node, which keeps {keeps} empty ones; none "
+        f"need be there before. The cpu slab is on no list. Here {last - 1} slabs wait, and the first free of one more sends them on."
     )
 
 
@@ -248,6 +247,12 @@ SLAB_BELIEFS = (
         ),
     ),
     Variant("limit-only", _until(lambda q: q.layout().cpu_partial_slabs + 1), _until_message),
+    Variant("node-first", _until(lambda q: q.layout().cpu_partial_slabs + q.layout().min_partial + 2), _until_message),
+    Variant(
+        "objects-counted",
+        _until(lambda q: q.truth() * q.layout().objects),
+        lambda q: f"Rule: slabs are counted here, and not objects. A slab of {q.object_size} bytes each has {q.layout().objects} of them.",
+    ),
     Variant(
         "never-returns",
         _never_returns,

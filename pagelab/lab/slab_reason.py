@@ -65,7 +65,7 @@ def _about(after: Any, k: int, name: str) -> str:
     if name == REFUSAL or number > k:
         return "A free object is there. " if name == REFUSAL else f"Request {number} comes later. "
     if verb_of(after.requests[number]) not in ALLOCATIONS:
-        return f"Request {number} receives no object. "
+        return f"Request {number} receives no object; one that was never used is called after the request that receives it, frees counted. "
     return f"{name} is the first that is not right. "
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..mm.slab import CPU_PARTIAL
+from ..mm.slab import NODE_PARTIAL
 from .scenario import slab
 from .tape import Tape
 from .task import Task
@@ -42,20 +42,22 @@ def one_page_back() -> Task:
     Returns:
         The task; the fewest requests are 21 frees: 8 empty one slab, and 13 more slabs are touched.
 
-    >>> one_page_back().do("; ".join(f"kfree @{k}" for k in range(8))).text
-    "15 pages held. 1 slab is empty, and 1 of 13 slabs wait on the CPU's partial list. 8 requests used; the fewest known is 21."
+    >>> one_page_back().do("; ".join(f"kfree @{k}" for k in range(8))).text[:80]
+    "15 pages held. 1 slab is empty. 1 of 13 slabs wait on the CPU's partial list, an"
     """
 
     def judge(tape: Tape[Any]) -> tuple[bool, str]:
         cache = tape.at(len(tape)).cache(CACHE)
-        states = [cache.slab(number) for number in cache.numbers()]
-        empty = sum(not state.live for state in states)
-        waiting = sum(cache.place[number] == CPU_PARTIAL for number in cache.numbers())
-        words = f"{cache.slabs} pages held."
+        empty = [cache.place[number] for number in cache.numbers() if not cache.slab(number).live]
+        waiting, limit = len(cache.cpu[0].partial), cache.layout.cpu_partial_slabs
         if cache.slabs < 15:
-            return True, f"{words} {15 - cache.slabs} went back."
-        slabs = f"{empty} slab{'s are' if empty != 1 else ' is'} empty"
-        return False, f"{words} {slabs}, and {waiting} of {cache.layout.cpu_partial_slabs} slabs wait on the CPU's partial list."
+            return True, f"{cache.slabs} pages held. {15 - cache.slabs} went back."
+        slabs = f"{len(empty)} slab{'s are' if len(empty) != 1 else ' is'} empty"
+        lists = f"{waiting} of {limit} slabs wait on the CPU's partial list, and {cache.nr_partial(0)} are on the node's"
+        words = f"15 pages held. {slabs}. {lists}."
+        if NODE_PARTIAL in empty:
+            words += f" An empty slab that reaches the node while it has fewer than {cache.layout.min_partial} stays there."
+        return False, words
 
     goal = f"15 slabs of {CACHE} are full. Free objects until one page goes back to the page allocator."
     return Task(goal, slab(f"kmalloc 512 x{15 * 8}"), 21, judge, only="kfree")

@@ -73,7 +73,10 @@ class Field(Panel):
 
 def _lines(answer: Any, questions: Mapping[str, Question]) -> list[str]:
     if len(questions) == 1:
-        return [write_answer(answer)]
+        try:
+            return [write_answer(answer)]
+        except (TypeError, AttributeError):
+            raise ValueError(f"{answer!r} cannot be read: write {HOW[next(iter(questions.values())).form]}") from None
     if not isinstance(answer, Mapping) or set(answer) - set(questions):
         raise ValueError(f"{answer!r} does not answer every part: write a mapping with {', '.join(map(repr, questions))}")
     return [write_answer(answer[part]) if answer.get(part) is not None else "" for part in questions]

@@ -68,8 +68,10 @@ class LiveTask(Panel):
         before = kept.get(name, Entry()).answer if answer is None else answer
         self.last = Verdict(OPEN, "")
         try:
+            if not isinstance(before, str):
+                raise ValueError(f"{before!r} cannot be done: write the requests as one text, such as {self.field.placeholder!r}")
             self._show(task.do(before) if before else task.verdict(), said, keep=answer is not None)
-        except RequestError as problem:
+        except ValueError as problem:
             self.error.value = _error_html(problem)
             self._show(task.verdict(), said, keep=False)
 
