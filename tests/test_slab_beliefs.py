@@ -51,7 +51,7 @@ CASES = [
     (SlabsUntilReturn(), "min-partial-only", "6", "The cpu slab is on no list. Here 13 slabs wait"),
     (SlabsUntilReturn(), "limit-only", "14", "the first free of one more sends them on."),
     (SlabsUntilReturn(), "node-first", "20", "which keeps 5 empty ones; none need be there before."),
-    (SlabsUntilReturn(), "objects-counted", "120", "A slab of 512 bytes each has 8 of them."),
+    (SlabsUntilReturn(), "objects-counted", "120", "A slab has 8 objects of 512 bytes."),
     (all_freed(3, "slabs"), "free-now", "0", ON_LISTS),
     (all_freed(3, "pages"), "free-now", "0", ON_LISTS),
     (all_freed(3, "slabinfo"), "free-now", "0 0", ON_LISTS),

@@ -15,7 +15,7 @@ from ..mm.zone import MIGRATE_PCPTYPES, MIGRATETYPES
 REFUSAL = "refused"
 HOW = {
     "number": "a whole number, such as 37",
-    "pfn": f"a pfn, such as 300, or {REFUSAL}",
+    "pfn": f"a pfn, such as 77, or {REFUSAL}",
     "pfns": f"pfns in order, such as 0 4 1, with {REFUSAL} where one is",
     "numbers": "numbers in order, such as 0 4 1",
     "pair": "two numbers, such as 30 42",

@@ -251,7 +251,7 @@ SLAB_BELIEFS = (
     Variant(
         "objects-counted",
         _until(lambda q: q.truth() * q.layout().objects),
-        lambda q: f"Rule: slabs are counted here, and not objects. A slab of {q.object_size} bytes each has {q.layout().objects} of them.",
+        lambda q: f"Rule: slabs are counted here, and not objects. A slab has {q.layout().objects} objects of {q.object_size} bytes.",
     ),
     Variant(
         "never-returns",
