@@ -7,7 +7,8 @@ from pagelab.lab.scenario import slab
 from pagelab.lab.tape import Tape
 from pagelab.mm.call import alloc_request, free_received
 from pagelab.mm.machine import machine
-from pagelab.mm.slab_call import KFREE_NUMBER, KMALLOC_MAX_SIZE, cache_request, kfree_request, kmalloc_request, write_request
+from pagelab.mm.slab_call import KFREE_NUMBER, cache_request, kfree_request, kmalloc_request, write_request
+from pagelab.mm.slab_common import KMALLOC_MAX_SIZE
 
 NAMES = ("kmalloc-8", "kmalloc-512", "cred", "Acpi-State", "x3", "cpu")
 CPUS = st.integers(0, 15)

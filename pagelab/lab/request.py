@@ -39,7 +39,6 @@ from ..mm.call import (
 )
 from ..mm.slab_call import (
     KFREE_NUMBER,
-    KMALLOC_MAX_SIZE,
     KMALLOC_TYPES,
     LENGTH_END,
     VERB_SHIFT,
@@ -50,6 +49,7 @@ from ..mm.slab_call import (
     unpack_slab,
     write_request,
 )
+from ..mm.slab_common import KMALLOC_MAX_SIZE
 from ..mm.units import MAX_ORDER_NR_PAGES, MAX_PAGE_ORDER
 from ..mm.zone import MIGRATE_PCPTYPES, MIGRATETYPES, MOVABLE
 

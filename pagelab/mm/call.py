@@ -56,7 +56,7 @@ def alloc_request(order: int, mt: int = MOVABLE, cpu: int = 0, node: int = 0, mo
     >>> alloc_request(2), alloc_request(2, mt=0)
     (18, 2)
     """
-    _check(("order", order, MAX_PAGE_ORDER + 1), ("migratetype", mt, len(MIGRATETYPES)), *_options(cpu, node, modifier))
+    check_ranges(("order", order, MAX_PAGE_ORDER + 1), ("migratetype", mt, len(MIGRATETYPES)), *_options(cpu, node, modifier))
     return order | mt << 4 | cpu << 8 | node << 12 | modifier << 16 | atomic << 19
 
 
@@ -82,7 +82,7 @@ def exact_request(pages: int, mt: int = MOVABLE, cpu: int = 0, node: int = 0, mo
     """
     if pages == 0:
         raise ValueError("0 pages cannot be allocated: ask for 1 or more")
-    _check(("size", pages, MAX_ORDER_NR_PAGES + 1), ("migratetype", mt, MIGRATE_PCPTYPES), *_options(cpu, node, modifier))
+    check_ranges(("size", pages, MAX_ORDER_NR_PAGES + 1), ("migratetype", mt, MIGRATE_PCPTYPES), *_options(cpu, node, modifier))
     return pages | mt << 11 | cpu << 13 | node << 17 | modifier << 21 | atomic << 23 | _EXACT << 24
 
 
@@ -104,7 +104,7 @@ def free_request(pfn: int, cpu: int = 0) -> int:
     """
     if not 0 <= pfn < NUMBER_END:
         raise ValueError(f"pfn {pfn} cannot be freed: pfns are 0..{NUMBER_END - 1}")
-    _check(("cpu", cpu, 16))
+    check_ranges(("cpu", cpu, 16))
     return FREE | pfn | cpu << 26
 
 
@@ -126,7 +126,7 @@ def free_received(number: int, cpu: int = 0) -> int:
     """
     if not 0 <= number < NUMBER_END:
         raise ValueError(f"@{number} names no request: numbers are 0..{NUMBER_END - 1}")
-    _check(("cpu", cpu, 16))
+    check_ranges(("cpu", cpu, 16))
     return FREE | REF | number | cpu << 26
 
 
@@ -148,7 +148,7 @@ def other_request(verb: str, number: int = 0) -> int:
     """
     if verb not in VERBS[1:_EXACT]:
         raise ValueError(f"{verb!r} is no request: give {', '.join(VERBS[1:_EXACT])}")
-    _check(("number", number, PFN_END))
+    check_ranges(("number", number, PFN_END))
     return VERBS.index(verb) << 24 | number
 
 
@@ -191,7 +191,19 @@ def _options(cpu: int, node: int, modifier: int) -> tuple[tuple[str, int, int], 
     return ("cpu", cpu, 16), ("node", node, 16), ("zone modifier", modifier, len(MODIFIERS))
 
 
-def _check(*numbers: tuple[str, int, int]) -> None:
+def check_ranges(*numbers: tuple[str, int, int]) -> None:
+    """Check numbers of a request.
+
+    Args:
+        numbers: for each its name, its value, and the first value that is too large.
+
+    Raises:
+        ValueError: one is below 0 or too large.
+
+    >>> check_ranges(("cpu", 3, 16), ("node", 16, 16))
+    Traceback (most recent call last):
+    ValueError: node 16 does not exist: give 0..15
+    """
     for name, value, end in numbers:
         if not 0 <= value < end:
             raise ValueError(f"{name} {value} does not exist: give 0..{end - 1}")

@@ -10,10 +10,9 @@ All of this is known as one fork of 7.0 and 7.1 has it.
 from .slab_layout import SLAB_DEBUG_FLAGS, WORD, Layout, Slab
 from .units import PAGE_SIZE
 
-MAX_FULL_SHEAVES = MAX_EMPTY_SHEAVES = 10
+MAX_FULL_SHEAVES = 10
 SHEAF_HEADER = 32  # sizeof(struct slab_sheaf) without its objects
 NO_BARN = -1
-WHICH = ("main", "spare", "barn")
 _CAPACITIES = ((PAGE_SIZE, 4), (1024, 12), (256, 26), (0, 60))
 
 

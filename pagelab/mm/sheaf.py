@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from .free_pointer import follow
 from .percpu_sheaves import MAX_FULL_SHEAVES, NO_BARN
 from .slab import END, IN_SHEAF, NODE_PARTIAL, KmemCache
-from .slub import Pages, Rules, discard_slab, free_bulk, new_slab, place_of, slab_free
+from .slub import Pages, Rules, discard_slab, free_bulk, new_slab, nodes_to_ask, place_of, slab_free
 
 PCS_BATCH_MAX = 32
 
@@ -83,10 +83,8 @@ def _follow_all(cache: KmemCache, slab: int, limit: int) -> None:
 
 def _refill(pages: Pages, cache: KmemCache, cpu: int, wanted: int, take: Take) -> bool:
     """Take objects out of the slabs of this node, then of others, then out of new ones; tell whether there were enough: refill_objects."""
-    home = pages.node_of_cpu(cpu)
-    for node in sorted(range(len(cache.node)), key=lambda node: (node != home, node)):
-        if node == home or cache.nr_partial(node) > cache.layout.min_partial:
-            wanted -= _refill_node(pages, cache, node, wanted, take, cpu)
+    for node in nodes_to_ask(pages, cache, cpu):
+        wanted -= _refill_node(pages, cache, node, wanted, take, cpu)
     while wanted:
         slab = new_slab(pages, cache, cpu)
         if slab < 0:
@@ -120,9 +118,8 @@ def _refill_node(pages: Pages, cache: KmemCache, node: int, wanted: int, take: T
 
 def _alloc_single(pages: Pages, cache: KmemCache, cpu: int) -> int:
     """Take one object out of a slab, past the sheaves: ___slab_alloc."""
-    home = pages.node_of_cpu(cpu)
-    for node in sorted(range(len(cache.node)), key=lambda node: (node != home, node)):
-        slab = cache.first(NODE_PARTIAL, node) if node == home or cache.nr_partial(node) > cache.layout.min_partial else -1
+    for node in nodes_to_ask(pages, cache, cpu):
+        slab = cache.first(NODE_PARTIAL, node)
         if slab >= 0:
             _follow_all(cache, slab, 1)
             word = cache.draw(slab)

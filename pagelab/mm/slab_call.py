@@ -9,8 +9,10 @@
 
 from typing import NamedTuple
 
+from .call import check_ranges
+from .slab_common import KMALLOC_MAX_SIZE
+
 KMALLOC_TYPES = ("normal", "reclaimable", "dma", "account")
-KMALLOC_MAX_SIZE = 1 << 22
 SLAB_VERBS = ("", "kmalloc", "kmem_cache_alloc", "kfree", "shrink", "write")
 VERB_SHIFT, KFREE, WRITE = 28, SLAB_VERBS.index("kfree"), SLAB_VERBS.index("write")
 MAX_CACHES = 256
@@ -51,7 +53,7 @@ def kmalloc_request(size: int, cpu: int = 0, kind: int = 0) -> int:
     """
     if not 1 <= size <= KMALLOC_MAX_SIZE:
         raise ValueError(f"{size} bytes cannot be asked of kmalloc: give 1..{KMALLOC_MAX_SIZE}")
-    _check(("cpu", cpu, 16), ("kmalloc type", kind, len(KMALLOC_TYPES)))
+    check_ranges(("cpu", cpu, 16), ("kmalloc type", kind, len(KMALLOC_TYPES)))
     return 1 << VERB_SHIFT | size - 1 | cpu << 22 | kind << 26
 
 
@@ -74,7 +76,7 @@ def cache_request(verb: str, cache: int, cpu: int = 0) -> int:
     """
     if verb not in ("kmem_cache_alloc", "shrink"):
         raise ValueError(f"{verb!r} is no request about a cache: give kmem_cache_alloc or shrink")
-    _check(("cache", cache, MAX_CACHES), ("cpu", cpu, 16))
+    check_ranges(("cache", cache, MAX_CACHES), ("cpu", cpu, 16))
     return SLAB_VERBS.index(verb) << VERB_SHIFT | cache | cpu << 22
 
 
@@ -94,7 +96,7 @@ def kfree_request(number: int, cpu: int = 0) -> int:
     >>> hex(kfree_request(3))
     '0x30000003'
     """
-    _check(("request", number, KFREE_NUMBER + 1), ("cpu", cpu, 16))
+    check_ranges(("request", number, KFREE_NUMBER + 1), ("cpu", cpu, 16))
     return KFREE << VERB_SHIFT | number | cpu << KFREE_CPU_SHIFT
 
 
@@ -114,7 +116,7 @@ def write_request(number: int, size: int) -> int:
     >>> hex(write_request(0, 72))
     '0x50120000'
     """
-    _check(("request", number, WRITER_END), ("size", size, LENGTH_END))
+    check_ranges(("request", number, WRITER_END), ("size", size, LENGTH_END))
     return WRITE << VERB_SHIFT | number | size << 14
 
 
@@ -144,9 +146,3 @@ def unpack_slab(request: int) -> SlabCall:
         case "write":
             return SlabCall(verb, request & WRITER_END - 1, size=request >> 14 & LENGTH_END - 1)
     raise ValueError(f"request {request:#x} is no call of the slab allocator")
-
-
-def _check(*numbers: tuple[str, int, int]) -> None:
-    for name, value, end in numbers:
-        if not 0 <= value < end:
-            raise ValueError(f"{name} {value} does not exist: give 0..{end - 1}")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from .free_pointer import PAGE_OFFSET, follow, free_pointer, freelist_ptr_encode, object_address, renew, stray_pointer
 from .slab import END, FULL, IN_SHEAF, IN_USE, LOST, NODE_PARTIAL, KmemCache
 from .slab_layout import WORD, Slab, slot_fields
-from .slub import Pages, Rules, discard_slab, new_slab
+from .slub import Pages, Rules, discard_slab, new_slab, nodes_to_ask
 from .units import PAGE_SHIFT
 
 POISON_INUSE, POISON_FREE, POISON_END = 0x5A, 0x6B, 0xA5
@@ -274,10 +274,7 @@ def debug_alloc(pages: Pages, cache: KmemCache, cpu: int) -> int:
     >>> machine.object_at(debug_alloc(machine, cache, 0)), cache.slab(0).place
     (('kmalloc-512', 0, 0), 'node partial')
     """
-    home = pages.node_of_cpu(cpu)
-    for node in sorted(range(len(cache.node)), key=lambda node: (node != home, node)):
-        if node != home and cache.nr_partial(node) <= cache.layout.min_partial:
-            continue
+    for node in nodes_to_ask(pages, cache, cpu):
         while (slab := cache.first(NODE_PARTIAL, node)) >= 0:
             word = _alloc_single(cache, slab)
             if word < 0 or cache.head[slab] == END:

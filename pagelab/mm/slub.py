@@ -6,7 +6,7 @@ was full goes to the CPU's partial list with its first free object, and comes to
 can be one too many, and goes back to the page allocator.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from .free_pointer import follow, renew
@@ -85,6 +85,31 @@ def _pop_stained(cache: KmemCache, cpu: int) -> int:
     return cache.pop(cpu)
 
 
+def nodes_to_ask(pages: Pages, cache: KmemCache, cpu: int) -> Iterator[int]:
+    """Yield the nodes whose partial lists may serve a CPU: its own, and then each that has slabs to spare when it is asked.
+
+    Args:
+        pages: the machine.
+        cache: whose lists.
+        cpu: that asks.
+
+    Returns:
+        The nodes, one after the other.
+
+    Source: get_any_partial, mm/slub.c, 6.12.
+
+    >>> from pagelab.mm.slab_machine import slab_machine
+    >>> machine = slab_machine(64)
+    >>> list(nodes_to_ask(machine, machine.cache("kmalloc-512"), 0))
+    [0]
+    """
+    home = pages.node_of_cpu(cpu)
+    yield home
+    for node in range(len(cache.node)):
+        if node != home and cache.nr_partial(node) > cache.layout.min_partial:
+            yield node
+
+
 def get_partial(pages: Pages, cache: KmemCache, cpu: int) -> int:
     """Take a slab off a node's partial list, and more of them to the CPU's.
 
@@ -106,10 +131,7 @@ def get_partial(pages: Pages, cache: KmemCache, cpu: int) -> int:
     >>> get_partial(machine, cache, 0) == slab, get_partial(machine, cache, 0)
     (True, -1)
     """
-    home = pages.node_of_cpu(cpu)
-    for node in sorted(range(len(cache.node)), key=lambda node: (node != home, node)):
-        if node != home and cache.nr_partial(node) <= cache.layout.min_partial:
-            continue
+    for node in nodes_to_ask(pages, cache, cpu):
         slab = cache.first(NODE_PARTIAL, node)
         if slab < 0:
             continue
